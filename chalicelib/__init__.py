@@ -1,0 +1,1 @@
+"""CloudRaya Container Registry: everything that is deployed into a function."""

@@ -1,0 +1,1 @@
+"""The adapters that keep the registry in DynamoDB and S3."""

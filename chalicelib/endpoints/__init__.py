@@ -1,0 +1,1 @@
+"""The transport of /v2, /token and /u: function URL events in, responses out."""

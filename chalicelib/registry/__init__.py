@@ -1,0 +1,1 @@
+"""The registry's verbs: blobs, uploads, manifests, tags, referrers. No HTTP, no AWS."""

@@ -1,0 +1,121 @@
+"""Blobs: look up, publish once verified, mount across repositories, delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.registry.stores import (
+    Change,
+    CountBlob,
+    EndUpload,
+    Link,
+    LinkStore,
+    ObjectStore,
+    PutBlob,
+    PutLink,
+    RemoveLink,
+    Transactions,
+)
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
+from chalicelib.spec.reference import Repository
+
+ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """A blob is stored once an account and seen in a repository only through a link there."""
+
+    links: LinkStore
+    objects: ObjectStore
+    transactions: Transactions
+
+    def find(self, repository: Repository, digest: Digest) -> Link:
+        """Raises BLOB_UNKNOWN (404)."""
+        link = self.links.get(repository, digest)
+        if link is None:
+            raise unknown_blob(digest)
+        return link
+
+    def location(self, method: str, link: Link) -> str:
+        return self.objects.presign(method, link.storage_key)
+
+    def publish(self, repository: Repository, link: Link, upload: EndUpload) -> None:
+        """Make verified bytes visible, in one transaction when the blob is new to the account.
+
+        The bytes at `link.storage_key` are deleted when the account already has them elsewhere.
+        Raises BLOB_UPLOAD_UNKNOWN (404) when the session has another writer or is gone.
+        """
+        changes: list[Change] = [upload, PutLink(repository, link), PutBlob(repository.account, link)]
+        for _ in range(ATTEMPTS):
+            refused = self.transactions.write(changes)
+            if not refused:
+                return self._delete_copy(link, changes)
+            if upload in refused:
+                self.objects.delete(link.storage_key)
+                raise unknown_upload()
+            changes = [upload, *self._second_copy(repository, link, refused)]
+        raise busy()
+
+    def _second_copy(self, repository: Repository, link: Link, refused: list[Change]) -> list[Change]:
+        """What is left to write when the blob, or the link too, was there before."""
+        if any(isinstance(change, PutLink) for change in refused):
+            return []
+        kept = self.links.blob(repository.account, link.digest)
+        if kept is None:
+            return [PutLink(repository, link), PutBlob(repository.account, link)]
+        return link_changes(repository, kept)
+
+    def _delete_copy(self, link: Link, written: list[Change]) -> None:
+        if not any(isinstance(change, PutBlob) for change in written):
+            self.objects.delete(link.storage_key)
+
+    def mount(self, repository: Repository, digest: Digest, source: Repository | None) -> bool:
+        """Link a blob that `source` has (None: that the account has). False: it has not."""
+        if source is None:
+            link = self.links.blob(repository.account, digest)
+        else:
+            link = self.links.get(source, digest)
+        if link is None:
+            return False
+        refused = self.transactions.write(link_changes(repository, link))
+        return not refused or any(isinstance(change, PutLink) for change in refused)
+
+    def delete(self, repository: Repository, digest: Digest) -> None:
+        """Take the blob out of the repository.
+
+        Raises BLOB_UNKNOWN (404), or DENIED (405) while a manifest there names it.
+        """
+        for _ in range(ATTEMPTS):
+            link = self.find(repository, digest)
+            if link.references:
+                message = f"{digest} is named by {link.references} manifest(s) here; delete those first"
+                raise RegistryError(ErrorCode.DENIED, message, ({"digest": digest},), status=405)
+            changes: list[Change] = [
+                RemoveLink(repository, digest),
+                CountBlob(repository.account, digest, links=-1),
+            ]
+            if not self.transactions.write(changes):
+                return
+        raise busy()
+
+
+def link_changes(repository: Repository, kept: Link) -> list[Change]:
+    fresh = Link(kept.digest, kept.size, kept.storage_key)
+    count = CountBlob(repository.account, kept.digest, links=1, storage_key=kept.storage_key)
+    return [PutLink(repository, fresh), count]
+
+
+def unknown_blob(digest: Digest) -> RegistryError:
+    return RegistryError(ErrorCode.BLOB_UNKNOWN, "this repository has no such blob", ({"digest": digest},))
+
+
+def unknown_upload() -> RegistryError:
+    message = "no such upload: it was completed, cancelled or has expired; start again with POST"
+    return RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, message)
+
+
+def busy() -> RegistryError:
+    message = "too many requests change the same content at once; try again"
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": "1"})

@@ -1,0 +1,342 @@
+"""What the domain needs of its storage: rows, protocols, and the changes a transaction makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+
+TRANSACTION_LIMIT: Final = 100
+
+LIVE: Final = "live"
+STAGING: Final = "staging"
+RELEASING: Final = "releasing"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A blob as one repository sees it; `references` counts the manifests there that name it."""
+
+    digest: Digest
+    size: int
+    storage_key: str
+    references: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One piece of content that a manifest keeps alive."""
+
+    digest: Digest
+    is_manifest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """A stored manifest. Only `live` ones can be pulled; the rest are on their way in or out."""
+
+    digest: Digest
+    media_type: str
+    size: int
+    state: str
+    raw: bytes | None = None
+    storage_key: str | None = None
+    subject: Digest | None = None
+    holds: tuple[Held, ...] = ()
+    held: int = 0
+    tags: int = 0
+    parents: int = 0
+    pushed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TagRow:
+    """What a tag names now."""
+
+    tag: str
+    digest: Digest
+    media_type: str
+    size: int
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """An upload session between requests; `writer` is whoever may write to it until `lease`."""
+
+    session: str
+    repository: Repository
+    offset: int = 0
+    algorithm: str = "sha256"
+    hash_state: bytes | None = None
+    multipart_id: str | None = None
+    parts: tuple[Part, ...] = ()
+    tail_key: str | None = None
+    tail_size: int = 0
+    expires: int = 0
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a manifest PUT finds when it looks: one consistent read of every row it may touch."""
+
+    manifest: ManifestRow | None = None
+    tags: dict[str, TagRow] = field(default_factory=dict)
+    links: dict[Digest, Link] = field(default_factory=dict)
+    manifests: dict[Digest, ManifestRow] = field(default_factory=dict)
+
+
+# Changes: each is one conditional item of a transaction; its docstring is its condition.
+
+
+@dataclass(frozen=True, slots=True)
+class PutManifest:
+    """Holds if no row of that digest is there, in any state."""
+
+    repository: Repository
+    row: ManifestRow
+
+
+@dataclass(frozen=True, slots=True)
+class MoveManifest:
+    """From one (state, held) to another. Holds if the row is in the first, with `tags` and no parents
+    where `tags` is given."""
+
+    repository: Repository
+    digest: Digest
+    before: tuple[str, int]
+    after: tuple[str, int]
+    tags: int | None = None
+    new_tags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveManifest:
+    """Holds if the row is in `before` with exactly `tags` tags and no parents."""
+
+    repository: Repository
+    digest: Digest
+    before: tuple[str, int]
+    tags: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountManifest:
+    """Adds to the tags and parents of a manifest. Holds if it is live."""
+
+    repository: Repository
+    digest: Digest
+    tags: int = 0
+    parents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CountLink:
+    """Adds to the references of a link. Holds if the link is there."""
+
+    repository: Repository
+    digest: Digest
+    references: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutTag:
+    """Holds if the tag still names `previous` (None: is not there)."""
+
+    repository: Repository
+    row: TagRow
+    previous: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTag:
+    """Holds if the tag names `digest`."""
+
+    repository: Repository
+    tag: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class PutReferrer:
+    """Always holds: the edge has the key of the manifest that makes it."""
+
+    repository: Repository
+    subject: Digest
+    digest: Digest
+    descriptor: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveReferrer:
+    """Always holds."""
+
+    repository: Repository
+    subject: Digest
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class NameRepository:
+    """Always holds: makes the repository and its registry known."""
+
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True)
+class PutLink:
+    """Holds if the repository has no link to that blob."""
+
+    repository: Repository
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLink:
+    """Holds if the link is there and no manifest names it."""
+
+    repository: Repository
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class PutBlob:
+    """Holds if the account has no such blob; it starts with one link."""
+
+    account: str
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class CountBlob:
+    """Adds to the links of a blob. Holds if the account has it, under `storage_key` where given."""
+
+    account: str
+    digest: Digest
+    links: int
+    storage_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndUpload:
+    """Holds if `writer` still has the session."""
+
+    session: str
+    writer: str
+
+
+Change = (
+    PutManifest
+    | MoveManifest
+    | RemoveManifest
+    | CountManifest
+    | CountLink
+    | PutTag
+    | RemoveTag
+    | PutReferrer
+    | RemoveReferrer
+    | NameRepository
+    | PutLink
+    | RemoveLink
+    | PutBlob
+    | CountBlob
+    | EndUpload
+)
+
+
+class Transactions(Protocol):
+    """All or nothing, at most `TRANSACTION_LIMIT` changes, no two on one row."""
+
+    def write(self, changes: Sequence[Change]) -> list[Change]:
+        """Write all and return []; or write none and return those whose condition did not hold.
+
+        Conflicts with other transactions are retried inside.
+        """
+        ...
+
+
+class ManifestStore(Protocol):
+    def get(self, repository: Repository, digest: Digest) -> ManifestRow | None: ...
+    def survey(
+        self,
+        repository: Repository,
+        digest: Digest,
+        tags: Iterable[str],
+        blobs: Iterable[Digest],
+        manifests: Iterable[Digest],
+    ) -> Survey:
+        """One BatchGetItem for each 100 rows, consistent."""
+        ...
+
+    def referrers(
+        self, repository: Repository, subject: Digest, after: str
+    ) -> tuple[list[dict[str, Any]], str]:
+        """A page of descriptors after the digest `after`, and where the next page begins, or ''."""
+        ...
+
+
+class TagStore(Protocol):
+    def get(self, repository: Repository, tag: str) -> TagRow | None: ...
+    def page(self, repository: Repository, after: str, limit: int) -> list[str]:
+        """At most `limit` tags after `after`, sorted by code point; one query."""
+        ...
+
+    def naming(self, repository: Repository, digest: Digest) -> list[str]:
+        """Every tag that names `digest`, consistent."""
+        ...
+
+
+class RepositoryStore(Protocol):
+    def exists(self, repository: Repository) -> bool: ...
+    def page(self, account: str, after: str, limit: int) -> list[str]: ...
+
+
+class LinkStore(Protocol):
+    def get(self, repository: Repository, digest: Digest) -> Link | None: ...
+    def blob(self, account: str, digest: Digest) -> Link | None:
+        """The account's copy, whatever repositories link it."""
+        ...
+
+
+class UploadStore(Protocol):
+    def create(self, row: UploadRow) -> None: ...
+    def get(self, session: str) -> UploadRow | None: ...
+    def acquire(self, session: str, writer: str, *, now: int, lease: int) -> UploadRow | None:
+        """Become the one writer until `lease` (epoch seconds). None: gone, or another has it."""
+        ...
+
+    def renew(self, session: str, writer: str, lease: int) -> bool: ...
+    def save(self, row: UploadRow, writer: str) -> bool:
+        """Keep progress and let go of the session. False: somebody else has it now."""
+        ...
+
+    def remove(self, session: str) -> UploadRow | None: ...
+
+
+class ObjectStore(Protocol):
+    """Whole objects in S3."""
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None: ...
+    def get(self, key: str) -> bytes: ...
+    def blocks(self, key: str) -> Iterator[bytes]: ...
+    def delete(self, key: str) -> None: ...
+    def presign(self, method: str, key: str) -> str: ...
+
+
+class MultipartStore(Protocol):
+    """S3 multipart uploads; part numbers count from 1."""
+
+    def begin(self, key: str) -> str: ...
+    def put_part(self, key: str, multipart_id: str, number: int, data: bytes | bytearray | memoryview) -> str: ...
+    def copy_part(self, key: str, multipart_id: str, number: int, source: str) -> str: ...
+    def complete(self, key: str, multipart_id: str, etags: Sequence[str]) -> None: ...
+    def abort(self, key: str, multipart_id: str) -> None: ...

@@ -1,0 +1,257 @@
+"""Upload sessions: open, add bytes, close with a digest, cancel. One writer at a time."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from chalicelib.registry.blobs import Blobs, unknown_upload
+from chalicelib.registry.parts import PartWriter
+from chalicelib.registry.stores import EndUpload, Link, MultipartStore, ObjectStore, UploadRow, UploadStore
+from chalicelib.spec import running_digest
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
+from chalicelib.spec.reference import Repository
+
+SESSION_SECONDS: Final = 24 * 3600
+LEASE_SECONDS: Final = 60
+_RENEW_SECONDS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The bytes of one request, in blocks, and what the request said of them beforehand."""
+
+    blocks: Iterable[bytes]
+    length: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """A session's progress is saved when a request ends well, and is what it was when one does not."""
+
+    sessions: UploadStore
+    objects: ObjectStore
+    multipart: MultipartStore
+    blobs: Blobs
+    key_for: Callable[[Repository, str, int], str]
+    clock: Callable[[], float] = time.time
+
+    def open(self, repository: Repository) -> UploadRow:
+        expires = int(self.clock()) + SESSION_SECONDS
+        row = UploadRow(session=secrets.token_hex(16), repository=repository, expires=expires)
+        self.sessions.create(row)
+        return row
+
+    def status(self, repository: Repository, session: str) -> UploadRow:
+        """Raises BLOB_UPLOAD_UNKNOWN (404)."""
+        row = self.sessions.get(session)
+        if row is None or row.repository != repository:
+            raise unknown_upload()
+        return row
+
+    def append(self, repository: Repository, session: str, chunk: Chunk) -> UploadRow:
+        """Add a chunk at the end.
+
+        Raises BLOB_UPLOAD_UNKNOWN (404), BLOB_UPLOAD_INVALID (416 off the end, 409 while another
+        writes), SIZE_INVALID (400).
+        """
+        writer, row = self._acquire(repository, session)
+        transfer = self._transfer(row, chunk, writer, row.algorithm)
+        try:
+            transfer.run(chunk)
+            saved = transfer.paused()
+            if not self.sessions.save(saved, writer):
+                raise unknown_upload()
+        except BaseException:
+            transfer.parts.discard()
+            self.sessions.save(row, writer)
+            raise
+        self._delete(transfer.parts.replaced)
+        return saved
+
+    def close(self, repository: Repository, session: str, digest: Digest, chunk: Chunk) -> Link:
+        """Add the last chunk, verify all, publish.
+
+        Raises what `append` raises, and DIGEST_INVALID (400), after which the session is gone.
+        """
+        writer, row = self._acquire(repository, session)
+        algorithm = digest.algorithm if row.offset == 0 else row.algorithm
+        transfer = self._transfer(row, chunk, writer, algorithm)
+        try:
+            transfer.run(chunk)
+            known = transfer.digest_if(digest.algorithm)
+            if known is not None and known != digest:
+                raise _mismatch(digest, known)
+            key = transfer.parts.finish()
+            if known is None:
+                self._read_back(key, digest)
+        except RegistryError as error:
+            if error.code is ErrorCode.DIGEST_INVALID:
+                self._abandon(transfer, writer, row)
+            else:
+                self._let_go(transfer, writer, row)
+            raise
+        except BaseException:
+            self._let_go(transfer, writer, row)
+            raise
+        link = Link(digest, transfer.offset, key)
+        self.blobs.publish(repository, link, EndUpload(session, writer))
+        self._delete([*transfer.parts.replaced, *self._unused_tail(row, key, transfer)])
+        return link
+
+    def cancel(self, repository: Repository, session: str) -> None:
+        """Raises BLOB_UPLOAD_UNKNOWN (404)."""
+        self.status(repository, session)
+        row = self.sessions.remove(session)
+        if row is None:
+            raise unknown_upload()
+        self._delete_bytes(row)
+
+    def _acquire(self, repository: Repository, session: str) -> tuple[str, UploadRow]:
+        writer, now = secrets.token_hex(8), int(self.clock())
+        row = self.sessions.acquire(session, writer, now=now, lease=now + LEASE_SECONDS)
+        if row is None:
+            self.status(repository, session)
+            message = "another request is writing to this upload; wait for it, then ask for the status with GET"
+            raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, message, status=409)
+        if row.repository != repository or row.expires < now:
+            self.sessions.save(row, writer)
+            raise unknown_upload()
+        return writer, row
+
+    def _transfer(self, row: UploadRow, chunk: Chunk, writer: str, algorithm: str) -> _Transfer:
+        if chunk.start is not None and chunk.start != row.offset:
+            self.sessions.save(row, writer)
+            raise out_of_range(row)
+        number = len(row.parts)
+        parts = PartWriter(
+            objects=self.objects,
+            multipart=self.multipart,
+            row=row,
+            blob_key=self.key_for(row.repository, row.session, 0),
+            tail_key=self.key_for(row.repository, row.session, row.offset + number + 1),
+        )
+        return _Transfer(parts, self.sessions, writer, algorithm, self.clock)
+
+    def _read_back(self, key: str, digest: Digest) -> None:
+        """The slow way, for an algorithm announced late or a state that could not be carried."""
+        running = running_digest.start(digest.algorithm)
+        for block in self.objects.blocks(key):
+            running.update(block)
+        if running.digest() != digest:
+            self.objects.delete(key)
+            raise _mismatch(digest, running.digest())
+
+    def _let_go(self, transfer: _Transfer, writer: str, row: UploadRow) -> None:
+        if transfer.parts.completed:
+            # The multipart upload is gone, so the session cannot go on from `row`.
+            return self._abandon(transfer, writer, row)
+        transfer.parts.discard()
+        self.sessions.save(row, writer)
+        return None
+
+    def _abandon(self, transfer: _Transfer, writer: str, row: UploadRow) -> None:
+        if self.sessions.renew(row.session, writer, int(self.clock()) + LEASE_SECONDS):
+            self.sessions.remove(row.session)
+        transfer.parts.discard()
+        self._delete_bytes(row)
+
+    def _delete_bytes(self, row: UploadRow) -> None:
+        if row.multipart_id:
+            self.multipart.abort(self.key_for(row.repository, row.session, 0), row.multipart_id)
+        if row.tail_key:
+            self.objects.delete(row.tail_key)
+
+    def _unused_tail(self, row: UploadRow, key: str, transfer: _Transfer) -> list[str]:
+        spent = row.tail_key and row.tail_key != key and row.tail_key not in transfer.parts.replaced
+        return [row.tail_key] if spent and row.tail_key else []
+
+    def _delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.objects.delete(key)
+
+
+class _Transfer:
+    """One request's bytes on their way to S3, hashed as they pass."""
+
+    def __init__(
+        self,
+        parts: PartWriter,
+        sessions: UploadStore,
+        writer: str,
+        algorithm: str,
+        clock: Callable[[], float],
+    ) -> None:
+        row = parts.row
+        self.parts = parts
+        self.offset = row.offset
+        self._sessions, self._writer, self._clock = sessions, writer, clock
+        self._renewed = clock()
+        self._running = (
+            running_digest.start(algorithm)
+            if row.offset == 0
+            else running_digest.resume(row.algorithm, row.hash_state or b"")
+        )
+
+    def run(self, chunk: Chunk) -> None:
+        begin = self.offset
+        for block in chunk.blocks:
+            if self._running is not None:
+                self._running.update(block)
+            self.parts.write(block)
+            self.offset += len(block)
+            self._keep_lease()
+        received = self.offset - begin
+        expected = chunk.length if chunk.end is None else chunk.end - (chunk.start or 0) + 1
+        if expected is not None and received != expected:
+            message = f"the request announced {expected} bytes and carried {received}; send the chunk again"
+            raise RegistryError(ErrorCode.SIZE_INVALID, message)
+
+    def paused(self) -> UploadRow:
+        running = self._running
+        return replace(
+            self.parts.pause(),
+            offset=self.offset,
+            algorithm=running.algorithm if running else self.parts.row.algorithm,
+            hash_state=running.state() if running else None,
+        )
+
+    def digest_if(self, algorithm: str) -> Digest | None:
+        """The digest of everything so far, where it was kept in that algorithm."""
+        if self._running is None or self._running.algorithm != algorithm:
+            return None
+        return self._running.digest()
+
+    def _keep_lease(self) -> None:
+        now = self._clock()
+        if now - self._renewed < _RENEW_SECONDS:
+            return
+        if not self._sessions.renew(self.parts.row.session, self._writer, int(now) + LEASE_SECONDS):
+            raise unknown_upload()
+        self._renewed = now
+
+
+def content_range(row: UploadRow) -> str:
+    """`Range` of an upload: first and last byte held; an empty one says 0-0, as clients expect."""
+    return f"0-{max(row.offset - 1, 0)}"
+
+
+def out_of_range(row: UploadRow) -> RegistryError:
+    return RegistryError(
+        ErrorCode.BLOB_UPLOAD_INVALID,
+        f"the next chunk must start at byte {row.offset}",
+        ({"offset": row.offset},),
+        status=416,
+        headers={"Range": content_range(row)},
+    )
+
+
+def _mismatch(asked: Digest, found: Digest) -> RegistryError:
+    message = f"the uploaded bytes hash to {found}, not to {asked}; the upload was discarded, start again"
+    return RegistryError(ErrorCode.DIGEST_INVALID, message, ({"digest": asked, "computed": found},))

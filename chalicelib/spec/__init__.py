@@ -1,0 +1,1 @@
+"""The OCI specifications as pure functions: no I/O, standard library only."""
