@@ -1,10 +1,14 @@
-"""Cuts a stream into S3 parts: at most one part is held here, whatever the stream's length."""
+"""Cuts a stream into S3 parts: at most one part is held here, whatever the stream's length.
+
+`own_key` is unique to one request, so a writer that lost its session never touches its successor's bytes.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from chalicelib.registry.blobs import unknown_upload
 from chalicelib.registry.stores import MultipartStore, ObjectStore, Part, UploadRow
 
 PART_SIZE: Final = 8 * 1024 * 1024
@@ -18,8 +22,8 @@ class PartWriter:
     objects: ObjectStore
     multipart: MultipartStore
     row: UploadRow
-    blob_key: str
-    tail_key: str
+    multipart_key: str
+    own_key: str
     _buffer: bytearray = field(default_factory=bytearray)
     _began: str | None = None
     replaced: list[str] = field(default_factory=list)
@@ -43,9 +47,9 @@ class PartWriter:
         if self.row.multipart_id and len(self._buffer) >= MINIMUM_PART:
             self._put_part()
         elif self._buffer:
-            self.objects.put(self.tail_key, self._buffer)
-            self.written.append(self.tail_key)
-            self.row = replace(self.row, tail_key=self.tail_key, tail_size=len(self._buffer))
+            self.objects.put(self.own_key, self._buffer)
+            self.written.append(self.own_key)
+            self.row = replace(self.row, tail_key=self.own_key, tail_size=len(self._buffer))
             self._buffer = bytearray()
         return self.row
 
@@ -58,41 +62,44 @@ class PartWriter:
             self._put_part()
         elif self.row.tail_key:
             source = self.row.tail_key
-            etag = self.multipart.copy_part(self.blob_key, self.row.multipart_id, number, source)
+            etag = self.multipart.copy_part(self.multipart_key, self.row.multipart_id, number, source)
             self.row = replace(self.row, parts=(*self.row.parts, Part(etag, self.row.tail_size)))
             self.replaced.append(source)
         etags = [part.etag for part in self.row.parts]
-        self.multipart.complete(self.blob_key, self.row.multipart_id, etags)
-        self.written.append(self.blob_key)
+        self.multipart.complete(self.multipart_key, self.row.multipart_id, etags)
+        self.written.append(self.multipart_key)
         self._began, self.completed = None, True
-        return self.blob_key
+        return self.multipart_key
 
     def discard(self) -> None:
         """Forget what this request wrote; the row in the table still describes the rest."""
         for key in self.written:
             self.objects.delete(key)
         if self._began:
-            self.multipart.abort(self.blob_key, self._began)
+            self.multipart.abort(self.multipart_key, self._began)
 
     def _finish_small(self) -> str:
         if self.row.tail_key and not self._buffer:
             return self.row.tail_key
-        self.objects.put(self.blob_key, self._buffer)
-        self.written.append(self.blob_key)
-        return self.blob_key
+        self.objects.put(self.own_key, self._buffer)
+        self.written.append(self.own_key)
+        return self.own_key
 
     def _load_tail(self) -> None:
         if self.row.tail_key and not self._buffer:
-            self._buffer = bytearray(self.objects.get(self.row.tail_key))
+            tail = self.objects.get(self.row.tail_key)
+            if tail is None:
+                raise unknown_upload()
+            self._buffer = bytearray(tail)
             self.replaced.append(self.row.tail_key)
             self.row = replace(self.row, tail_key=None, tail_size=0)
 
     def _put_part(self) -> None:
         if self.row.multipart_id is None:
-            self._began = self.multipart.begin(self.blob_key)
+            self._began = self.multipart.begin(self.multipart_key)
             self.row = replace(self.row, multipart_id=self._began)
         assert self.row.multipart_id is not None  # noqa: S101 - narrows the type
         number = len(self.row.parts) + 1
-        etag = self.multipart.put_part(self.blob_key, self.row.multipart_id, number, self._buffer)
+        etag = self.multipart.put_part(self.multipart_key, self.row.multipart_id, number, self._buffer)
         self.row = replace(self.row, parts=(*self.row.parts, Part(etag, len(self._buffer))))
         self._buffer = bytearray()

@@ -186,8 +186,15 @@ class RemoveReferrer:
 
 
 @dataclass(frozen=True, slots=True)
+class NameRegistry:
+    """Always holds: makes the repository's registry known."""
+
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True)
 class NameRepository:
-    """Always holds: makes the repository and its registry known."""
+    """Always holds: makes the repository known."""
 
     repository: Repository
 
@@ -244,6 +251,7 @@ Change = (
     | RemoveTag
     | PutReferrer
     | RemoveReferrer
+    | NameRegistry
     | NameRepository
     | PutLink
     | RemoveLink
@@ -326,7 +334,7 @@ class ObjectStore(Protocol):
     """Whole objects in S3."""
 
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None: ...
-    def get(self, key: str) -> bytes: ...
+    def get(self, key: str) -> bytes | None: ...
     def blocks(self, key: str) -> Iterator[bytes]: ...
     def delete(self, key: str) -> None: ...
     def presign(self, method: str, key: str) -> str: ...

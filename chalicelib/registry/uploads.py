@@ -19,6 +19,7 @@ from chalicelib.spec.reference import Repository
 SESSION_SECONDS: Final = 24 * 3600
 LEASE_SECONDS: Final = 60
 _RENEW_SECONDS: Final = 20
+_MULTIPART: Final = "multipart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Uploads:
     objects: ObjectStore
     multipart: MultipartStore
     blobs: Blobs
-    key_for: Callable[[Repository, str, int], str]
+    key_for: Callable[[Repository, str, str], str]
     clock: Callable[[], float] = time.time
 
     def open(self, repository: Repository) -> UploadRow:
@@ -129,13 +130,12 @@ class Uploads:
         if chunk.start is not None and chunk.start != row.offset:
             self.sessions.save(row, writer)
             raise out_of_range(row)
-        number = len(row.parts)
         parts = PartWriter(
             objects=self.objects,
             multipart=self.multipart,
             row=row,
-            blob_key=self.key_for(row.repository, row.session, 0),
-            tail_key=self.key_for(row.repository, row.session, row.offset + number + 1),
+            multipart_key=self.key_for(row.repository, row.session, _MULTIPART),
+            own_key=self.key_for(row.repository, row.session, writer),
         )
         return _Transfer(parts, self.sessions, writer, algorithm, self.clock)
 
@@ -164,7 +164,7 @@ class Uploads:
 
     def _delete_bytes(self, row: UploadRow) -> None:
         if row.multipart_id:
-            self.multipart.abort(self.key_for(row.repository, row.session, 0), row.multipart_id)
+            self.multipart.abort(self.key_for(row.repository, row.session, _MULTIPART), row.multipart_id)
         if row.tail_key:
             self.objects.delete(row.tail_key)
 

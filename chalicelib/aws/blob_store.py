@@ -1,0 +1,84 @@
+"""Bytes in S3: `registry.stores.ObjectStore` and `MultipartStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+PRESIGNED_SECONDS: Final = 20 * 60
+BLOCK: Final = 1024 * 1024
+_OPERATIONS: Final = {"GET": "get_object", "HEAD": "head_object"}
+_GONE: Final = {"NoSuchKey", "NoSuchUpload", "404"}
+
+Data = bytes | bytearray | memoryview
+
+
+class S3BlobStore:
+    """`public` signs URLs for the host name under which clients reach S3."""
+
+    def __init__(self, client: Any, public: Any, bucket: str) -> None:
+        self._client, self._public, self._bucket = client, public, bucket
+
+    def put(self, key: str, data: Data) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=_body(data))
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+        except self._client.exceptions.NoSuchKey:
+            return None
+        return bytes(answer["Body"].read())
+
+    def blocks(self, key: str) -> Iterator[bytes]:
+        answer = self._client.get_object(Bucket=self._bucket, Key=key)
+        yield from answer["Body"].iter_chunks(BLOCK)
+
+    def delete(self, key: str) -> None:
+        self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def presign(self, method: str, key: str) -> str:
+        return str(
+            self._public.generate_presigned_url(
+                _OPERATIONS[method],
+                Params={"Bucket": self._bucket, "Key": key},
+                ExpiresIn=PRESIGNED_SECONDS,
+            )
+        )
+
+    def begin(self, key: str) -> str:
+        answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key)
+        return str(answer["UploadId"])
+
+    def put_part(self, key: str, multipart_id: str, number: int, data: Data) -> str:
+        answer = self._client.upload_part(
+            Bucket=self._bucket, Key=key, UploadId=multipart_id, PartNumber=number, Body=_body(data)
+        )
+        return str(answer["ETag"])
+
+    def copy_part(self, key: str, multipart_id: str, number: int, source: str) -> str:
+        answer = self._client.upload_part_copy(
+            Bucket=self._bucket,
+            Key=key,
+            UploadId=multipart_id,
+            PartNumber=number,
+            CopySource={"Bucket": self._bucket, "Key": source},
+        )
+        return str(answer["CopyPartResult"]["ETag"])
+
+    def complete(self, key: str, multipart_id: str, etags: Sequence[str]) -> None:
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, start=1)]
+        self._client.complete_multipart_upload(
+            Bucket=self._bucket, Key=key, UploadId=multipart_id, MultipartUpload={"Parts": parts}
+        )
+
+    def abort(self, key: str, multipart_id: str) -> None:
+        """Aborting what is gone already is no error."""
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=multipart_id)
+        except self._client.exceptions.ClientError as error:
+            if error.response["Error"].get("Code") not in _GONE:
+                raise
+
+
+def _body(data: Data) -> bytes | bytearray:
+    return bytes(data) if isinstance(data, memoryview) else data

@@ -1,0 +1,38 @@
+"""Every S3 key and table key.
+
+S3:
+    blobs/<account>/<registry>/<session>/<writer>      bytes of an upload that one request carried
+    blobs/<account>/<registry>/<session>/multipart     bytes of an upload that came in parts
+    manifests/<repository>/<digest>/<random>           a manifest too large for a row
+
+DynamoDB (`<prefix><table>`: hash key / range key):
+    registries    name
+    repositories  registry / repository                index account-name: account / repository
+    manifests     repository / digest                  also referrers#<subject>#<digest>: one edge each
+    tags          repository / tag                     local index on digest
+    links         repository / digest
+    blobs         account / digest
+    uploads       session
+    credentials   id
+
+S3 keys are unique to one writer, so deleting an old copy can never hit a new one.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+
+
+def blob_key(repository: Repository, session: str, writer: str) -> str:
+    return f"blobs/{repository.account}/{repository.registry}/{session}/{writer}"
+
+
+def manifest_key(repository: Repository, digest: Digest) -> str:
+    return f"manifests/{repository.name}/{digest}/{secrets.token_hex(8)}"
+
+
+def referrer_key(subject: Digest, digest: Digest | str = "") -> str:
+    return f"referrers#{subject}#{digest}"

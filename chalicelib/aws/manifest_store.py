@@ -1,0 +1,105 @@
+"""Manifests and referrer edges: `registry.stores.ManifestStore` on DynamoDB."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from pynamodb.connection import Connection
+
+from chalicelib.aws.keys import referrer_key
+from chalicelib.aws.rows import link_row, manifest_row, tag_row
+from chalicelib.aws.tables import Tables
+from chalicelib.registry.stores import ManifestRow, Survey
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+
+BATCH_LIMIT: Final = 100
+# A page of referrers stays well below what a function may answer, 6 MiB.
+PAGE_BYTES: Final = 1024 * 1024
+# Everything of a manifest row but its bytes, of which a batch of a hundred could not be read at once.
+_BARE: Final = ("digest", "media_type", "size", "state", "storage_key", "subject", "holds", "held", "tags", "parents")
+
+
+class DynamoManifestStore:
+    """Reads are consistent."""
+
+    def __init__(self, connection: Connection, tables: Tables) -> None:
+        self._connection = connection
+        self._tables = tables
+
+    def get(self, repository: Repository, digest: Digest) -> ManifestRow | None:
+        table = self._tables.manifests
+        try:
+            return manifest_row(table.get(repository.name, digest, consistent_read=True))
+        except table.DoesNotExist:
+            return None
+
+    def survey(
+        self,
+        repository: Repository,
+        digest: Digest,
+        tags: Iterable[str],
+        blobs: Iterable[Digest],
+        manifests: Iterable[Digest],
+    ) -> Survey:
+        name, tables = repository.name, self._tables
+        keys = [(tables.manifests, "digest", one) for one in sorted({digest, *manifests})]
+        keys += [(tables.tags, "tag", tag) for tag in sorted(set(tags))]
+        keys += [(tables.links, "digest", blob) for blob in sorted(set(blobs))]
+        found = Survey()
+        for first in range(0, len(keys), BATCH_LIMIT):
+            for model in self._read(name, keys[first : first + BATCH_LIMIT]):
+                if isinstance(model, tables.manifests):
+                    row = manifest_row(model)
+                    found.manifests[row.digest] = row
+                elif isinstance(model, tables.tags):
+                    found.tags[model.tag] = tag_row(model)
+                else:
+                    found.links[Digest(model.digest)] = link_row(model)
+        found.manifest = found.manifests.pop(digest, None)
+        return found
+
+    def _read(self, name: str, keys: list[tuple[Any, str, str]]) -> Iterator[Any]:
+        """BatchGetItem over several tables, until nothing is left over."""
+        models = {model.Meta.table_name: model for model, _, _ in keys}
+        asked: dict[str, dict[str, Any]] = {}
+        for model, attribute, value in keys:
+            request = asked.setdefault(model.Meta.table_name, self._request(model))
+            request["Keys"].append({"repository": {"S": name}, attribute: {"S": value}})
+        while asked:
+            answer = self._connection.dispatch("BatchGetItem", {"RequestItems": asked})
+            for table_name, items in answer["Responses"].items():
+                yield from (models[table_name].from_raw_data(item) for item in items)
+            asked = answer.get("UnprocessedKeys") or {}
+
+    def _request(self, model: Any) -> dict[str, Any]:
+        request: dict[str, Any] = {"Keys": [], "ConsistentRead": True}
+        if model is self._tables.manifests:
+            names = {f"#{index}": name for index, name in enumerate(_BARE)}
+            request |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+        return request
+
+    def referrers(
+        self, repository: Repository, subject: Digest, after: str
+    ) -> tuple[list[dict[str, Any]], str]:
+        table = self._tables.referrers
+        prefix = referrer_key(subject)
+        start = None
+        if after:
+            start = {"repository": {"S": repository.name}, "digest": {"S": prefix + after}}
+        results = table.query(
+            repository.name,
+            table.digest.startswith(prefix),
+            consistent_read=True,
+            last_evaluated_key=start,
+        )
+        entries: list[dict[str, Any]] = []
+        room = PAGE_BYTES
+        for model in results:
+            room -= len(model.descriptor)
+            if room < 0 and entries:
+                return entries, str(entries[-1]["digest"])
+            entries.append(json.loads(model.descriptor))
+        return entries, ""

@@ -1,0 +1,66 @@
+"""Rows of the domain from and to the models of the tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from chalicelib.aws.tables import LinkModel, ManifestModel, TagModel, UploadModel
+from chalicelib.registry.stores import Held, Link, ManifestRow, Part, TagRow, UploadRow
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+
+
+def manifest_row(model: ManifestModel) -> ManifestRow:
+    return ManifestRow(
+        digest=Digest(model.digest),
+        media_type=model.media_type,
+        size=int(model.size),
+        state=model.state,
+        raw=model.raw,
+        storage_key=model.storage_key,
+        subject=Digest(model.subject) if model.subject else None,
+        holds=_held(model.holds or ""),
+        held=int(model.held or 0),
+        tags=int(model.tags or 0),
+        parents=int(model.parents or 0),
+        pushed_by=model.pushed_by or "",
+    )
+
+
+def held_text(holds: Iterable[Held]) -> str:
+    """One line for each; a list of maps would take twice the room of a row that has 400 KB."""
+    return "\n".join(f"{'m' if held.is_manifest else 'b'}{held.digest}" for held in holds)
+
+
+def _held(text: str) -> tuple[Held, ...]:
+    return tuple(Held(Digest(line[1:]), is_manifest=line[0] == "m") for line in text.splitlines())
+
+
+def tag_row(model: TagModel) -> TagRow:
+    return TagRow(
+        tag=model.tag,
+        digest=Digest(model.digest),
+        media_type=model.media_type,
+        size=int(model.size),
+        version=int(model.version),
+    )
+
+
+def link_row(model: LinkModel) -> Link:
+    return Link(Digest(model.digest), int(model.size), model.storage_key, int(model.references or 0))
+
+
+def upload_row(model: UploadModel) -> UploadRow:
+    return UploadRow(
+        session=model.session,
+        repository=Repository(model.account, model.repository),
+        offset=int(model.offset),
+        algorithm=model.algorithm,
+        hash_state=model.hash_state,
+        multipart_id=model.multipart_id,
+        parts=tuple(Part(etag, size) for etag, size in json.loads(model.parts)),
+        tail_key=model.tail_key,
+        tail_size=int(model.tail_size),
+        expires=int(model.expires.timestamp()),
+    )

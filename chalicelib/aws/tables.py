@@ -1,0 +1,182 @@
+"""The tables as PynamoDB models, bound to one deployment by `bind`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pynamodb.attributes import (
+    BinaryAttribute,
+    NumberAttribute,
+    TTLAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
+from pynamodb.connection import Connection
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
+from pynamodb.models import Model
+
+
+class AccountNameIndex(GlobalSecondaryIndex[Any]):
+    """Every repository of an account, sorted by name."""
+
+    class Meta:
+        index_name = "account-name"
+        projection = KeysOnlyProjection()
+
+    account = UnicodeAttribute(hash_key=True)
+    repository = UnicodeAttribute(range_key=True)
+
+
+class DigestIndex(LocalSecondaryIndex[Any]):
+    """The tags that name a digest, consistent."""
+
+    class Meta:
+        index_name = "digest"
+        projection = KeysOnlyProjection()
+
+    repository = UnicodeAttribute(hash_key=True)
+    digest = UnicodeAttribute(range_key=True)
+
+
+class RegistryModel(Model):
+    name = UnicodeAttribute(hash_key=True)
+    account = UnicodeAttribute()
+    created = UTCDateTimeAttribute()
+
+
+class RepositoryModel(Model):
+    registry = UnicodeAttribute(hash_key=True)
+    repository = UnicodeAttribute(range_key=True)
+    account = UnicodeAttribute()
+    created = UTCDateTimeAttribute()
+    account_name = AccountNameIndex()
+
+
+class ManifestModel(Model):
+    repository = UnicodeAttribute(hash_key=True)
+    digest = UnicodeAttribute(range_key=True)
+    media_type = UnicodeAttribute()
+    size = NumberAttribute()
+    state = UnicodeAttribute()
+    raw = BinaryAttribute(null=True, legacy_encoding=False)
+    storage_key = UnicodeAttribute(null=True)
+    subject = UnicodeAttribute(null=True)
+    holds = UnicodeAttribute(default="")
+    held = NumberAttribute(default=0)
+    tags = NumberAttribute(default=0)
+    parents = NumberAttribute(default=0)
+    pushed_by = UnicodeAttribute(null=True)
+    pushed = UTCDateTimeAttribute(null=True)
+
+
+class ReferrerModel(Model):
+    """An edge in the partition of the manifests."""
+
+    repository = UnicodeAttribute(hash_key=True)
+    digest = UnicodeAttribute(range_key=True)
+    descriptor = UnicodeAttribute()
+
+
+class TagModel(Model):
+    repository = UnicodeAttribute(hash_key=True)
+    tag = UnicodeAttribute(range_key=True)
+    digest = UnicodeAttribute()
+    media_type = UnicodeAttribute()
+    size = NumberAttribute()
+    version = NumberAttribute()
+    moved = UTCDateTimeAttribute(null=True)
+    by_digest = DigestIndex()
+
+
+class LinkModel(Model):
+    repository = UnicodeAttribute(hash_key=True)
+    digest = UnicodeAttribute(range_key=True)
+    size = NumberAttribute()
+    storage_key = UnicodeAttribute()
+    references = NumberAttribute(default=0)
+    touched = UTCDateTimeAttribute(null=True)
+
+
+class BlobModel(Model):
+    account = UnicodeAttribute(hash_key=True)
+    digest = UnicodeAttribute(range_key=True)
+    size = NumberAttribute()
+    storage_key = UnicodeAttribute()
+    links = NumberAttribute()
+
+
+class UploadModel(Model):
+    session = UnicodeAttribute(hash_key=True)
+    account = UnicodeAttribute()
+    repository = UnicodeAttribute()
+    offset = NumberAttribute()
+    algorithm = UnicodeAttribute()
+    hash_state = BinaryAttribute(null=True, legacy_encoding=False)
+    multipart_id = UnicodeAttribute(null=True)
+    parts = UnicodeAttribute()
+    tail_key = UnicodeAttribute(null=True)
+    tail_size = NumberAttribute()
+    expires = TTLAttribute()
+    writer = UnicodeAttribute(null=True)
+    lease = NumberAttribute(null=True)
+
+
+class CredentialModel(Model):
+    id = UnicodeAttribute(hash_key=True)
+    account = UnicodeAttribute()
+    secret_hash = UnicodeAttribute()
+    grants = UnicodeAttribute()
+    expires = NumberAttribute(null=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The models of one deployment."""
+
+    registries: type[RegistryModel]
+    repositories: type[RepositoryModel]
+    manifests: type[ManifestModel]
+    referrers: type[ReferrerModel]
+    tags: type[TagModel]
+    links: type[LinkModel]
+    blobs: type[BlobModel]
+    uploads: type[UploadModel]
+    credentials: type[CredentialModel]
+
+    def stored(self) -> Iterator[type[Model]]:
+        """One model for each table."""
+        return (getattr(self, one.name) for one in fields(self) if one.name != "referrers")
+
+
+def bind(connection: Connection, prefix: str) -> Tables:
+    """Models of their own for this deployment, on its one connection."""
+
+    def bound(model: type[Model], table: str) -> Any:
+        meta = type("Meta", (), {"table_name": prefix + table, "billing_mode": "PAY_PER_REQUEST"})
+        own = type(model.__name__, (model,), {"Meta": meta, "__module__": __name__})
+        _share(own, connection)
+        return own
+
+    return Tables(
+        registries=bound(RegistryModel, "registries"),
+        repositories=bound(RepositoryModel, "repositories"),
+        manifests=bound(ManifestModel, "manifests"),
+        referrers=bound(ReferrerModel, "manifests"),
+        tags=bound(TagModel, "tags"),
+        links=bound(LinkModel, "links"),
+        blobs=bound(BlobModel, "blobs"),
+        uploads=bound(UploadModel, "uploads"),
+        credentials=bound(CredentialModel, "credentials"),
+    )
+
+
+def _share(model: Any, connection: Connection) -> None:
+    """PynamoDB makes a client for each model, 100 ms of CPU each: give them all the one we have."""
+    table = model._get_connection()  # noqa: SLF001 - there is no public way
+    try:
+        connection.get_meta_table(table.table_name)
+    except Exception:  # noqa: BLE001 - TableError has no public name
+        connection.add_meta_table(table.get_meta_table())
+    table.connection = connection

@@ -1,0 +1,39 @@
+"""Tags: `registry.stores.TagStore` on DynamoDB."""
+
+from __future__ import annotations
+
+from chalicelib.aws.rows import tag_row
+from chalicelib.aws.tables import Tables
+from chalicelib.registry.stores import TagRow
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+
+
+class DynamoTagStore:
+    """Reads are consistent."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def get(self, repository: Repository, tag: str) -> TagRow | None:
+        table = self._tables.tags
+        try:
+            return tag_row(table.get(repository.name, tag, consistent_read=True))
+        except table.DoesNotExist:
+            return None
+
+    def page(self, repository: Repository, after: str, limit: int) -> list[str]:
+        table = self._tables.tags
+        results = table.query(
+            repository.name,
+            table.tag > after if after else None,
+            consistent_read=True,
+            limit=limit,
+            attributes_to_get=["tag"],
+        )
+        return [model.tag for model in results]
+
+    def naming(self, repository: Repository, digest: Digest) -> list[str]:
+        index = self._tables.tags.by_digest
+        results = index.query(repository.name, index.digest == digest, consistent_read=True)
+        return [model.tag for model in results]

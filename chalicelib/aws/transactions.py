@@ -1,0 +1,295 @@
+"""Changes as one TransactWriteItems: each becomes an item with its condition."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pynamodb.connection import Connection
+from pynamodb.exceptions import TransactWriteError
+from pynamodb.expressions.condition import Condition
+from pynamodb.transactions import TransactWrite
+
+from chalicelib.aws.keys import referrer_key
+from chalicelib.aws.rows import held_text
+from chalicelib.aws.tables import Tables
+from chalicelib.registry.stores import (
+    LIVE,
+    TRANSACTION_LIMIT,
+    Change,
+    CountBlob,
+    CountLink,
+    CountManifest,
+    EndUpload,
+    MoveManifest,
+    NameRegistry,
+    NameRepository,
+    PutBlob,
+    PutLink,
+    PutManifest,
+    PutReferrer,
+    PutTag,
+    RemoveLink,
+    RemoveManifest,
+    RemoveReferrer,
+    RemoveTag,
+)
+
+CONFLICT_TRIES: Final = 10
+_FIRST_WAIT: Final = 0.01
+_LONGEST_WAIT: Final = 0.5
+
+
+class TransactionConflictError(Exception):
+    """Other transactions had the same rows `CONFLICT_TRIES` times in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    model: Any
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    model: Any
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    model: Any
+    actions: list[Any]
+    condition: Condition | None = None
+
+
+Item = Delete | Put | Update
+# The order in which PynamoDB lists a transaction's items, and so the order of the reasons it gives.
+_ORDER: Final = (Delete, Put, Update)
+
+
+class DynamoTransactions:
+    """`registry.stores.Transactions` on DynamoDB."""
+
+    def __init__(
+        self, connection: Connection, tables: Tables, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._connection = connection
+        self._sleep = sleep
+        self._items = _Items(tables)
+
+    def write(self, changes: Sequence[Change]) -> list[Change]:
+        """Raises TransactionConflictError."""
+        assert len(changes) <= TRANSACTION_LIMIT  # noqa: S101 - the domain cuts its work to fit
+        pairs = [(change, self._items.of(change)) for change in changes]
+        pairs.sort(key=lambda pair: _ORDER.index(type(pair[1])))
+        for attempt in range(CONFLICT_TRIES):
+            reasons = self._try([item for _, item in pairs])
+            if not reasons:
+                return []
+            refused = [
+                change
+                for (change, _), reason in zip(pairs, reasons, strict=True)
+                if reason == "ConditionalCheckFailed"
+            ]
+            if refused:
+                return refused
+            self._sleep(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)))  # noqa: S311
+        raise TransactionConflictError
+
+    def _try(self, items: list[Item]) -> list[str | None]:
+        """Commit; on a cancellation, why each item was refused."""
+        transaction = TransactWrite(connection=self._connection)
+        for item in items:
+            if isinstance(item, Delete):
+                transaction.delete(item.model, condition=item.condition)
+            elif isinstance(item, Put):
+                transaction.save(item.model, condition=item.condition)
+            else:
+                transaction.update(item.model, actions=item.actions, condition=item.condition)
+        try:
+            transaction._commit()  # noqa: SLF001 - its context manager, without a block to run
+        except TransactWriteError as error:
+            reasons = [reason.code if reason else None for reason in error.cancellation_reasons]
+            if any(code in {"ConditionalCheckFailed", "TransactionConflict"} for code in reasons):
+                return reasons
+            raise
+        return []
+
+
+class _Items:
+    """One method for each kind of change; its condition is the docstring of the change."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def of(self, change: Change) -> Item:
+        return getattr(self, _METHODS[type(change)])(change)  # type: ignore[no-any-return]
+
+    def put_manifest(self, change: PutManifest) -> Put:
+        table, row = self._tables.manifests, change.row
+        model = table(
+            repository=change.repository.name,
+            digest=row.digest,
+            media_type=row.media_type,
+            size=row.size,
+            state=row.state,
+            raw=row.raw,
+            storage_key=row.storage_key,
+            subject=row.subject,
+            holds=held_text(row.holds),
+            held=row.held,
+            tags=row.tags,
+            parents=row.parents,
+            pushed_by=row.pushed_by or None,
+            pushed=_now(),
+        )
+        return Put(model, table.digest.does_not_exist())
+
+    def move_manifest(self, change: MoveManifest) -> Update:
+        table = self._tables.manifests
+        condition = self._stands(change.before)
+        if change.tags is not None:
+            condition &= (table.tags == change.tags) & (table.parents == 0)
+        state, held = change.after
+        actions = [table.state.set(state), table.held.set(held), table.tags.set(change.new_tags)]
+        return Update(table(change.repository.name, change.digest), actions, condition)
+
+    def remove_manifest(self, change: RemoveManifest) -> Delete:
+        table = self._tables.manifests
+        condition = self._stands(change.before) & (table.tags == change.tags) & (table.parents == 0)
+        return Delete(table(change.repository.name, change.digest), condition)
+
+    def count_manifest(self, change: CountManifest) -> Update:
+        table = self._tables.manifests
+        actions = []
+        if change.tags:
+            actions.append(table.tags.add(change.tags))
+        if change.parents or not actions:
+            actions.append(table.parents.add(change.parents))
+        return Update(table(change.repository.name, change.digest), actions, table.state == LIVE)
+
+    def _stands(self, before: tuple[str, int]) -> Condition:
+        table = self._tables.manifests
+        state, held = before
+        return (table.state == state) & (table.held == held)
+
+    def count_link(self, change: CountLink) -> Update:
+        table = self._tables.links
+        actions = [table.references.add(change.references)]
+        return Update(table(change.repository.name, change.digest), actions, table.digest.exists())
+
+    def put_tag(self, change: PutTag) -> Put:
+        table, row = self._tables.tags, change.row
+        model = table(
+            repository=change.repository.name,
+            tag=row.tag,
+            digest=row.digest,
+            media_type=row.media_type,
+            size=row.size,
+            version=row.version,
+            moved=_now(),
+        )
+        if change.previous is None:
+            return Put(model, table.tag.does_not_exist())
+        return Put(model, table.digest == change.previous)
+
+    def remove_tag(self, change: RemoveTag) -> Delete:
+        table = self._tables.tags
+        return Delete(table(change.repository.name, change.tag), table.digest == change.digest)
+
+    def put_referrer(self, change: PutReferrer) -> Put:
+        return Put(
+            self._tables.referrers(
+                repository=change.repository.name,
+                digest=referrer_key(change.subject, change.digest),
+                descriptor=json.dumps(change.descriptor),
+            )
+        )
+
+    def remove_referrer(self, change: RemoveReferrer) -> Delete:
+        key = referrer_key(change.subject, change.digest)
+        return Delete(self._tables.referrers(change.repository.name, key))
+
+    def name_registry(self, change: NameRegistry) -> Update:
+        table = self._tables.registries
+        actions = [
+            table.account.set(table.account | change.repository.account),
+            table.created.set(table.created | _now()),
+        ]
+        return Update(table(change.repository.registry), actions)
+
+    def name_repository(self, change: NameRepository) -> Update:
+        table = self._tables.repositories
+        actions = [
+            table.account.set(change.repository.account),
+            table.created.set(table.created | _now()),
+        ]
+        return Update(table(change.repository.registry, change.repository.name), actions)
+
+    def put_link(self, change: PutLink) -> Put:
+        table, link = self._tables.links, change.link
+        model = table(
+            repository=change.repository.name,
+            digest=link.digest,
+            size=link.size,
+            storage_key=link.storage_key,
+            references=0,
+            touched=_now(),
+        )
+        return Put(model, table.digest.does_not_exist())
+
+    def remove_link(self, change: RemoveLink) -> Delete:
+        table = self._tables.links
+        return Delete(table(change.repository.name, change.digest), table.references == 0)
+
+    def put_blob(self, change: PutBlob) -> Put:
+        table, link = self._tables.blobs, change.link
+        model = table(
+            account=change.account,
+            digest=link.digest,
+            size=link.size,
+            storage_key=link.storage_key,
+            links=1,
+        )
+        return Put(model, table.digest.does_not_exist())
+
+    def count_blob(self, change: CountBlob) -> Update:
+        table = self._tables.blobs
+        condition = table.digest.exists()
+        if change.storage_key is not None:
+            condition = table.storage_key == change.storage_key
+        return Update(table(change.account, change.digest), [table.links.add(change.links)], condition)
+
+    def end_upload(self, change: EndUpload) -> Delete:
+        table = self._tables.uploads
+        return Delete(table(change.session), table.writer == change.writer)
+
+
+_METHODS: Final[dict[type, str]] = {
+    PutManifest: "put_manifest",
+    MoveManifest: "move_manifest",
+    RemoveManifest: "remove_manifest",
+    CountManifest: "count_manifest",
+    CountLink: "count_link",
+    PutTag: "put_tag",
+    RemoveTag: "remove_tag",
+    PutReferrer: "put_referrer",
+    RemoveReferrer: "remove_referrer",
+    NameRegistry: "name_registry",
+    NameRepository: "name_repository",
+    PutLink: "put_link",
+    RemoveLink: "remove_link",
+    PutBlob: "put_blob",
+    CountBlob: "count_blob",
+    EndUpload: "end_upload",
+}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,89 @@
+"""Upload sessions: `registry.stores.UploadStore` on DynamoDB, every write conditional."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pynamodb.exceptions import DeleteError, PutError, UpdateError
+
+from chalicelib.aws.rows import upload_row
+from chalicelib.aws.tables import Tables, UploadModel
+from chalicelib.registry.stores import UploadRow
+
+_CONDITION_FAILED = "ConditionalCheckFailedException"
+
+
+class DynamoUploadStore:
+    """A session has a `writer` from `acquire` to `save`, or until its lease runs out."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._table: Any = tables.uploads
+
+    def create(self, row: UploadRow) -> None:
+        self._model(row).save(condition=self._table.session.does_not_exist())
+
+    def get(self, session: str) -> UploadRow | None:
+        try:
+            return upload_row(self._table.get(session, consistent_read=True))
+        except self._table.DoesNotExist:
+            return None
+
+    def acquire(self, session: str, writer: str, *, now: int, lease: int) -> UploadRow | None:
+        table = self._table
+        free = table.writer.does_not_exist() | (table.lease < now)
+        model = table(session)
+        actions = [table.writer.set(writer), table.lease.set(lease)]
+        try:
+            model.update(actions, condition=table.session.exists() & free)
+        except UpdateError as error:
+            return _lost(error)
+        return upload_row(model)
+
+    def renew(self, session: str, writer: str, lease: int) -> bool:
+        table = self._table
+        try:
+            table(session).update([table.lease.set(lease)], condition=table.writer == writer)
+        except UpdateError as error:
+            return bool(_lost(error))
+        return True
+
+    def save(self, row: UploadRow, writer: str) -> bool:
+        try:
+            self._model(row).save(condition=self._table.writer == writer)
+        except PutError as error:
+            return bool(_lost(error))
+        return True
+
+    def remove(self, session: str) -> UploadRow | None:
+        row = self.get(session)
+        if row is None:
+            return None
+        try:
+            self._table(session).delete(condition=self._table.session.exists())
+        except DeleteError as error:
+            return _lost(error)
+        return row
+
+    def _model(self, row: UploadRow) -> UploadModel:
+        model: UploadModel = self._table(
+            session=row.session,
+            account=row.repository.account,
+            repository=row.repository.name,
+            offset=row.offset,
+            algorithm=row.algorithm,
+            hash_state=row.hash_state,
+            multipart_id=row.multipart_id,
+            parts=json.dumps([[part.etag, part.size] for part in row.parts]),
+            tail_key=row.tail_key,
+            tail_size=row.tail_size,
+            expires=datetime.fromtimestamp(row.expires, UTC),
+        )
+        return model
+
+
+def _lost(error: PutError | UpdateError | DeleteError) -> None:
+    """A condition that did not hold is an answer; anything else is an error."""
+    if error.cause_response_code != _CONDITION_FAILED:
+        raise error

@@ -1,0 +1,89 @@
+"""Settings of a deployment, read once from the environment and then frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+FUNCTION_URL: Final = "function-url"
+
+
+class SettingsError(Exception):
+    """A setting that is missing or is none; the message names it and what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Endpoints left empty are Amazon's own."""
+
+    token_key: bytes
+    region: str = "us-east-1"
+    bucket: str = "ccr"
+    table_prefix: str = "ccr-"
+    s3_endpoint: str = ""
+    s3_public_endpoint: str = ""
+    dynamodb_endpoint: str = ""
+    account: str = "default"
+    service: str = "ccr"
+    public_url: str = ""
+    redirect_blobs: bool = True
+    emulate: str = ""
+    head_carries_body: bool = True
+    show_backend_calls: bool = False
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
+        """Raises SettingsError."""
+        emulate = environ.get("CCR_EMULATE", "")
+        if emulate not in {"", FUNCTION_URL}:
+            raise SettingsError(f"CCR_EMULATE takes nothing or {FUNCTION_URL}, not {emulate!r}")
+        endpoint = environ.get("CCR_S3_ENDPOINT", "")
+        return cls(
+            token_key=_key(environ),
+            region=environ.get("AWS_REGION") or "us-east-1",
+            bucket=environ.get("CCR_BUCKET") or "ccr",
+            table_prefix=environ.get("CCR_TABLE_PREFIX", "ccr-"),
+            s3_endpoint=endpoint,
+            s3_public_endpoint=environ.get("CCR_S3_PUBLIC_ENDPOINT") or endpoint,
+            dynamodb_endpoint=environ.get("CCR_DYNAMODB_ENDPOINT", ""),
+            account=environ.get("CCR_ACCOUNT") or "default",
+            service=environ.get("CCR_SERVICE") or "ccr",
+            public_url=_public_url(environ),
+            redirect_blobs=_switch(environ, "CCR_BLOB_REDIRECT", default=True),
+            emulate=emulate,
+            head_carries_body=_switch(environ, "CCR_HEAD_BODY", default=_behind_function_url(environ)),
+            show_backend_calls=_switch(environ, "CCR_DEBUG_BACKEND_CALLS", default=False),
+        )
+
+
+def _behind_function_url(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("CCR_EMULATE")) or "AWS_LAMBDA_FUNCTION_NAME" in environ
+
+
+def _key(environ: Mapping[str, str]) -> bytes:
+    try:
+        key = bytes.fromhex(environ.get("CCR_TOKEN_KEY", ""))
+    except ValueError as error:
+        raise SettingsError("CCR_TOKEN_KEY is not hexadecimal") from error
+    if len(key) < 32:
+        raise SettingsError("CCR_TOKEN_KEY takes at least 32 random bytes as hexadecimal digits")
+    return key
+
+
+def _public_url(environ: Mapping[str, str]) -> str:
+    url = environ.get("CCR_PUBLIC_URL", "").rstrip("/")
+    if url and not url.startswith(("http://", "https://")):
+        raise SettingsError(f"CCR_PUBLIC_URL starts with http:// or https://, not {url!r}")
+    return url
+
+
+def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = environ.get(name, "").lower()
+    if value in {"on", "1", "true", "yes"}:
+        return True
+    if value in {"off", "0", "false", "no"}:
+        return False
+    if value:
+        raise SettingsError(f"{name} takes on or off, not {value!r}")
+    return default

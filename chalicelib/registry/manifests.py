@@ -1,0 +1,317 @@
+"""Manifests and tags: put, get, delete, each as one transaction where it fits in one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NoReturn
+
+from chalicelib.registry.blobs import ATTEMPTS, busy
+from chalicelib.registry.holding import count_changes, held_by, hold_changes, missing_content
+from chalicelib.registry.staging import Staging
+from chalicelib.registry.stores import (
+    LIVE,
+    RELEASING,
+    STAGING,
+    TRANSACTION_LIMIT,
+    Change,
+    CountManifest,
+    Held,
+    ManifestRow,
+    ManifestStore,
+    MoveManifest,
+    NameRegistry,
+    NameRepository,
+    ObjectStore,
+    PutManifest,
+    PutReferrer,
+    PutTag,
+    RemoveManifest,
+    RemoveReferrer,
+    RemoveTag,
+    Survey,
+    TagRow,
+    TagStore,
+    Transactions,
+)
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
+from chalicelib.spec.manifest import Manifest
+from chalicelib.spec.reference import Repository
+
+INLINE_LIMIT: Final = 200 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A manifest as a client gets it; `raw` is None where only its descriptor was read."""
+
+    digest: Digest
+    media_type: str
+    size: int
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What the tag must be before it moves: `digest`, or nothing at all when `absent`."""
+
+    digests: tuple[str, ...] = ()
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One manifest PUT: the document, its digest and the tags that shall name it."""
+
+    repository: Repository
+    manifest: Manifest
+    digest: Digest
+    tags: tuple[str, ...] = ()
+    pushed_by: str = ""
+    precondition: Precondition = Precondition()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """Reads are consistent: what was acknowledged is seen by the next request."""
+
+    rows: ManifestStore
+    tags: TagStore
+    objects: ObjectStore
+    transactions: Transactions
+    staging: Staging
+    key_for: Callable[[Repository, Digest], str]
+    named: set[Repository] = field(default_factory=set)
+
+    def get(self, repository: Repository, reference: Digest | str) -> Stored:
+        """Raises MANIFEST_UNKNOWN (404)."""
+        if isinstance(reference, Digest):
+            return self._stored(repository, reference) or _unknown(reference)
+        # A tag can move and its old manifest be deleted between two reads: look once more.
+        for _ in range(2):
+            row = self.tags.get(repository, reference)
+            if row is None:
+                break
+            stored = self._stored(repository, row.digest)
+            if stored is not None:
+                return stored
+        _unknown(reference)
+
+    def describe(self, repository: Repository, reference: Digest | str) -> Stored:
+        """Like `get`, without the bytes, in one read. Raises MANIFEST_UNKNOWN (404)."""
+        if isinstance(reference, Digest):
+            row = self.rows.get(repository, reference)
+            if row is None or row.state != LIVE:
+                _unknown(reference)
+            return Stored(row.digest, row.media_type, row.size)
+        tag = self.tags.get(repository, reference)
+        if tag is None:
+            _unknown(reference)
+        return Stored(tag.digest, tag.media_type, tag.size)
+
+    def put(self, push: Push) -> None:
+        """Store the manifest and move its tags, all or nothing.
+
+        Raises MANIFEST_BLOB_UNKNOWN (400, one detail for each missing descriptor), SIZE_INVALID
+        (400), MANIFEST_INVALID (412 when the precondition does not hold).
+        """
+        for _ in range(ATTEMPTS):
+            if self._try_put(push):
+                self.named.add(push.repository)
+                return
+        raise busy()
+
+    def delete(self, repository: Repository, digest: Digest) -> None:
+        """Delete a manifest and the tags that name it.
+
+        Raises MANIFEST_UNKNOWN (404), or DENIED (405) while an index names it.
+        """
+        for _ in range(ATTEMPTS):
+            row = self.rows.get(repository, digest)
+            if row is not None and row.state == RELEASING:
+                self.staging.release(repository, row)
+                row = None
+            if row is None or row.state != LIVE:
+                _unknown(digest)
+            if self._try_delete(repository, row):
+                return
+        raise busy()
+
+    def untag(self, repository: Repository, tag: str) -> None:
+        """Delete a tag, not its manifest. Raises MANIFEST_UNKNOWN (404)."""
+        for _ in range(ATTEMPTS):
+            row = self.tags.get(repository, tag) or _unknown(tag)
+            if not self.transactions.write(_untag_changes(repository, row.digest, [tag])):
+                return
+        raise busy()
+
+    def _stored(self, repository: Repository, digest: Digest) -> Stored | None:
+        row = self.rows.get(repository, digest)
+        if row is None or row.state != LIVE:
+            return None
+        raw = row.raw
+        if raw is None and row.storage_key:
+            raw = self.objects.get(row.storage_key)
+        return None if raw is None else Stored(digest, row.media_type, row.size, raw)
+
+    def _try_put(self, push: Push) -> bool:
+        manifest = push.manifest
+        named = [descriptor.digest for descriptor in (*manifest.blobs, *manifest.unclear)]
+        children = [descriptor.digest for descriptor in (*manifest.children, *manifest.unclear)]
+        survey = self.rows.survey(push.repository, push.digest, push.tags, named, children)
+        _check_precondition(push, survey)
+        row = survey.manifest
+        if row is not None and row.state == RELEASING:
+            self.staging.release(push.repository, row)
+            return False
+        if row is not None and row.state == LIVE:
+            return self._retag(push, survey)
+        missing_content(manifest, survey)
+        holds = held_by(manifest, survey)
+        return self._put_new(push, survey, holds) if row is None else self._finish(push, survey, row)
+
+    def _retag(self, push: Push, survey: Survey) -> bool:
+        moving = _moving(push, survey)
+        if not moving:
+            return True
+        counts = count_changes(push.repository, tags={**_left(moving, survey), push.digest: len(moving)})
+        return not self.transactions.write([*_tag_changes(push, moving, survey), *counts])
+
+    def _put_new(self, push: Push, survey: Survey, holds: Sequence[Held]) -> bool:
+        row = self._row(push, holds)
+        moving = _moving(push, survey)
+        changes: list[Change] = [PutManifest(push.repository, replace(row, tags=len(moving)))]
+        changes += self._around(push, moving, survey)
+        changes += hold_changes(push.repository, holds, tags=_left(moving, survey))
+        if len(changes) > TRANSACTION_LIMIT:
+            staged = replace(row, state=STAGING, held=0)
+            if self.transactions.write([PutManifest(push.repository, staged)]):
+                self._forget(row)
+                return False
+            return self._finish(push, survey, staged)
+        if self.transactions.write(changes):
+            self._forget(row)
+            return False
+        return True
+
+    def _finish(self, push: Push, survey: Survey, row: ManifestRow) -> bool:
+        """Hold in batches what one transaction cannot, then go live with the tags in one."""
+        if not self.staging.hold(push.repository, row):
+            return False
+        moving = _moving(push, survey)
+        held = len(row.holds)
+        live = MoveManifest(push.repository, push.digest, (STAGING, held), (LIVE, held), new_tags=len(moving))
+        counts = count_changes(push.repository, tags=_left(moving, survey))
+        return not self.transactions.write([live, *self._around(push, moving, survey), *counts])
+
+    def _around(self, push: Push, moving: Sequence[str], survey: Survey) -> list[Change]:
+        """The rows beside the manifest's own: tags, referrer, repository."""
+        changes: list[Change] = [*_tag_changes(push, moving, survey)]
+        subject = push.manifest.subject
+        if subject is not None:
+            descriptor = push.manifest.referrer_descriptor(push.digest)
+            changes.append(PutReferrer(push.repository, subject.digest, push.digest, descriptor))
+        if push.repository not in self.named:
+            changes += [NameRegistry(push.repository), NameRepository(push.repository)]
+        return changes
+
+    def _row(self, push: Push, holds: Sequence[Held]) -> ManifestRow:
+        raw, key = push.manifest.raw, None
+        if len(raw) > INLINE_LIMIT:
+            key = self.key_for(push.repository, push.digest)
+            self.objects.put(key, raw)
+        return ManifestRow(
+            digest=push.digest,
+            media_type=push.manifest.media_type,
+            size=len(raw),
+            state=LIVE,
+            raw=None if key else raw,
+            storage_key=key,
+            subject=push.manifest.subject.digest if push.manifest.subject else None,
+            holds=tuple(holds),
+            held=len(holds),
+            pushed_by=push.pushed_by,
+        )
+
+    def _forget(self, row: ManifestRow) -> None:
+        if row.storage_key:
+            self.objects.delete(row.storage_key)
+
+    def _try_delete(self, repository: Repository, row: ManifestRow) -> bool:
+        if row.parents:
+            message = f"{row.parents} index(es) here name this manifest; delete those first"
+            raise RegistryError(ErrorCode.DENIED, message, ({"digest": row.digest},), status=405)
+        tags = self.tags.naming(repository, row.digest) if row.tags else []
+        if len(tags) > TRANSACTION_LIMIT // 2:
+            for first in range(0, len(tags), TRANSACTION_LIMIT - 1):
+                some = tags[first : first + TRANSACTION_LIMIT - 1]
+                self.transactions.write(_untag_changes(repository, row.digest, some))
+            return False
+        around: list[Change] = [RemoveTag(repository, tag, row.digest) for tag in tags]
+        if row.subject is not None:
+            around.append(RemoveReferrer(repository, row.subject, row.digest))
+        before, count = (LIVE, row.held), len(tags)
+        counts = hold_changes(repository, row.holds, step=-1)
+        if 1 + len(around) + len(counts) > TRANSACTION_LIMIT:
+            leaving = MoveManifest(repository, row.digest, before, (RELEASING, row.held), tags=count)
+            if self.transactions.write([leaving, *around]):
+                return False
+            self.staging.release(repository, replace(row, state=RELEASING, tags=0))
+            return True
+        if self.transactions.write([RemoveManifest(repository, row.digest, before, count), *around, *counts]):
+            return False
+        self._forget(row)
+        return True
+
+
+def _check_precondition(push: Push, survey: Survey) -> None:
+    for tag in push.tags:
+        row = survey.tags.get(tag)
+        unwanted = push.precondition.absent and row is not None
+        wanted = push.precondition.digests
+        if unwanted or (wanted and (row is None or (row.digest not in wanted and "*" not in wanted))):
+            found = f"names {row.digest}" if row else "is not there"
+            message = f"the tag {tag} {found}, which is not what the request's If-Match or If-None-Match wants"
+            raise RegistryError(ErrorCode.MANIFEST_INVALID, message, ({"tag": tag},), status=412)
+
+
+def _moving(push: Push, survey: Survey) -> list[str]:
+    """The tags that do not name the digest already."""
+    named = {tag for tag, row in survey.tags.items() if row.digest == push.digest}
+    return [tag for tag in push.tags if tag not in named]
+
+
+def _left(moving: Iterable[str], survey: Survey) -> dict[Digest, int]:
+    """How many tags each manifest loses."""
+    counts: dict[Digest, int] = {}
+    for tag in moving:
+        row = survey.tags.get(tag)
+        if row is not None:
+            counts[row.digest] = counts.get(row.digest, 0) - 1
+    return counts
+
+
+def _tag_changes(push: Push, moving: Iterable[str], survey: Survey) -> list[PutTag]:
+    changes = []
+    for tag in moving:
+        before = survey.tags.get(tag)
+        row = TagRow(
+            tag=tag,
+            digest=push.digest,
+            media_type=push.manifest.media_type,
+            size=len(push.manifest.raw),
+            version=before.version + 1 if before else 1,
+        )
+        changes.append(PutTag(push.repository, row, before.digest if before else None))
+    return changes
+
+
+def _untag_changes(repository: Repository, digest: Digest, tags: Sequence[str]) -> list[Change]:
+    removed = [RemoveTag(repository, tag, digest) for tag in tags]
+    return [*removed, CountManifest(repository, digest, tags=-len(tags))]
+
+
+def _unknown(reference: str) -> NoReturn:
+    message = "this repository has no such manifest"
+    raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, message, ({"reference": reference},))
