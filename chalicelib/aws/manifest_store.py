@@ -19,7 +19,18 @@ BATCH_LIMIT: Final = 100
 # A page of referrers stays well below what a function may answer, 6 MiB.
 PAGE_BYTES: Final = 1024 * 1024
 # Everything of a manifest row but its bytes, of which a batch of a hundred could not be read at once.
-_BARE: Final = ("digest", "media_type", "size", "state", "storage_key", "subject", "holds", "held", "tags", "parents")
+_BARE: Final = (
+    "digest",
+    "media_type",
+    "size",
+    "state",
+    "storage_key",
+    "subject",
+    "holds",
+    "held",
+    "tags",
+    "parents",
+)
 
 
 class DynamoManifestStore:
@@ -45,6 +56,7 @@ class DynamoManifestStore:
         manifests: Iterable[Digest],
     ) -> Survey:
         name, tables = repository.name, self._tables
+        keys: list[tuple[Any, str, str]]
         keys = [(tables.manifests, "digest", one) for one in sorted({digest, *manifests})]
         keys += [(tables.tags, "tag", tag) for tag in sorted(set(tags))]
         keys += [(tables.links, "digest", blob) for blob in sorted(set(blobs))]

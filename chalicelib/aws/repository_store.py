@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chalicelib.aws.tables import Tables
 from chalicelib.spec.reference import Repository
 
@@ -21,6 +23,6 @@ class DynamoRepositoryStore:
         return True
 
     def page(self, account: str, after: str, limit: int) -> list[str]:
-        index = self._tables.repositories.account_name
+        index: Any = self._tables.repositories.account_name
         results = index.query(account, index.repository > after if after else None, limit=limit)
         return [model.repository for model in results]

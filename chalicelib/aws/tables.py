@@ -18,7 +18,7 @@ from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection, LocalSeco
 from pynamodb.models import Model
 
 
-class AccountNameIndex(GlobalSecondaryIndex[Any]):
+class AccountNameIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     """Every repository of an account, sorted by name."""
 
     class Meta:
@@ -29,7 +29,7 @@ class AccountNameIndex(GlobalSecondaryIndex[Any]):
     repository = UnicodeAttribute(range_key=True)
 
 
-class DigestIndex(LocalSecondaryIndex[Any]):
+class DigestIndex(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     """The tags that name a digest, consistent."""
 
     class Meta:

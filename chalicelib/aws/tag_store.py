@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chalicelib.aws.rows import tag_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import TagRow
@@ -34,6 +36,6 @@ class DynamoTagStore:
         return [model.tag for model in results]
 
     def naming(self, repository: Repository, digest: Digest) -> list[str]:
-        index = self._tables.tags.by_digest
+        index: Any = self._tables.tags.by_digest
         results = index.query(repository.name, index.digest == digest, consistent_read=True)
         return [model.tag for model in results]

@@ -177,7 +177,8 @@ class _Items:
     def _stands(self, before: tuple[str, int]) -> Condition:
         table = self._tables.manifests
         state, held = before
-        return (table.state == state) & (table.held == held)
+        stands: Condition = (table.state == state) & (table.held == held)
+        return stands
 
     def count_link(self, change: CountLink) -> Update:
         table = self._tables.links
@@ -261,7 +262,7 @@ class _Items:
 
     def count_blob(self, change: CountBlob) -> Update:
         table = self._tables.blobs
-        condition = table.digest.exists()
+        condition: Condition = table.digest.exists()
         if change.storage_key is not None:
             condition = table.storage_key == change.storage_key
         return Update(table(change.account, change.digest), [table.links.add(change.links)], condition)

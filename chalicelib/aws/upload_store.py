@@ -38,7 +38,8 @@ class DynamoUploadStore:
         try:
             model.update(actions, condition=table.session.exists() & free)
         except UpdateError as error:
-            return _lost(error)
+            _check_lost(error)
+            return None
         return upload_row(model)
 
     def renew(self, session: str, writer: str, lease: int) -> bool:
@@ -46,14 +47,16 @@ class DynamoUploadStore:
         try:
             table(session).update([table.lease.set(lease)], condition=table.writer == writer)
         except UpdateError as error:
-            return bool(_lost(error))
+            _check_lost(error)
+            return False
         return True
 
     def save(self, row: UploadRow, writer: str) -> bool:
         try:
             self._model(row).save(condition=self._table.writer == writer)
         except PutError as error:
-            return bool(_lost(error))
+            _check_lost(error)
+            return False
         return True
 
     def remove(self, session: str) -> UploadRow | None:
@@ -63,7 +66,8 @@ class DynamoUploadStore:
         try:
             self._table(session).delete(condition=self._table.session.exists())
         except DeleteError as error:
-            return _lost(error)
+            _check_lost(error)
+            return None
         return row
 
     def _model(self, row: UploadRow) -> UploadModel:
@@ -83,7 +87,7 @@ class DynamoUploadStore:
         return model
 
 
-def _lost(error: PutError | UpdateError | DeleteError) -> None:
+def _check_lost(error: PutError | UpdateError | DeleteError) -> None:
     """A condition that did not hold is an answer; anything else is an error."""
     if error.cause_response_code != _CONDITION_FAILED:
         raise error

@@ -32,7 +32,7 @@ class Capabilities:
         return int(expiry, 16) > self.clock()
 
     def _mac(self, expiry: str, repository: str, session: str) -> str:
-        text = "\0".join(("upload", expiry, repository, session))
+        text = f"upload\0{expiry}\0{repository}\0{session}"
         digest = hmac.digest(self.key, text.encode(), "sha256")
         return base64.urlsafe_b64encode(digest[:_MAC_BYTES]).decode()
 

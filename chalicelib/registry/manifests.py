@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NoReturn
+from typing import Final
 
 from chalicelib.registry.blobs import ATTEMPTS, busy
 from chalicelib.registry.holding import count_changes, held_by, hold_changes, missing_content
@@ -87,7 +87,10 @@ class Manifests:
     def get(self, repository: Repository, reference: Digest | str) -> Stored:
         """Raises MANIFEST_UNKNOWN (404)."""
         if isinstance(reference, Digest):
-            return self._stored(repository, reference) or _unknown(reference)
+            stored = self._stored(repository, reference)
+            if stored is None:
+                raise unknown_manifest(reference)
+            return stored
         # A tag can move and its old manifest be deleted between two reads: look once more.
         for _ in range(2):
             row = self.tags.get(repository, reference)
@@ -96,18 +99,18 @@ class Manifests:
             stored = self._stored(repository, row.digest)
             if stored is not None:
                 return stored
-        _unknown(reference)
+        raise unknown_manifest(reference)
 
     def describe(self, repository: Repository, reference: Digest | str) -> Stored:
         """Like `get`, without the bytes, in one read. Raises MANIFEST_UNKNOWN (404)."""
         if isinstance(reference, Digest):
             row = self.rows.get(repository, reference)
             if row is None or row.state != LIVE:
-                _unknown(reference)
+                raise unknown_manifest(reference)
             return Stored(row.digest, row.media_type, row.size)
         tag = self.tags.get(repository, reference)
         if tag is None:
-            _unknown(reference)
+            raise unknown_manifest(reference)
         return Stored(tag.digest, tag.media_type, tag.size)
 
     def put(self, push: Push) -> None:
@@ -133,7 +136,7 @@ class Manifests:
                 self.staging.release(repository, row)
                 row = None
             if row is None or row.state != LIVE:
-                _unknown(digest)
+                raise unknown_manifest(digest)
             if self._try_delete(repository, row):
                 return
         raise busy()
@@ -141,7 +144,9 @@ class Manifests:
     def untag(self, repository: Repository, tag: str) -> None:
         """Delete a tag, not its manifest. Raises MANIFEST_UNKNOWN (404)."""
         for _ in range(ATTEMPTS):
-            row = self.tags.get(repository, tag) or _unknown(tag)
+            row = self.tags.get(repository, tag)
+            if row is None:
+                raise unknown_manifest(tag)
             if not self.transactions.write(_untag_changes(repository, row.digest, [tag])):
                 return
         raise busy()
@@ -272,7 +277,9 @@ def _check_precondition(push: Push, survey: Survey) -> None:
         wanted = push.precondition.digests
         if unwanted or (wanted and (row is None or (row.digest not in wanted and "*" not in wanted))):
             found = f"names {row.digest}" if row else "is not there"
-            message = f"the tag {tag} {found}, which is not what the request's If-Match or If-None-Match wants"
+            message = (
+                f"the tag {tag} {found}, which is not what the request's If-Match or If-None-Match wants"
+            )
             raise RegistryError(ErrorCode.MANIFEST_INVALID, message, ({"tag": tag},), status=412)
 
 
@@ -312,6 +319,6 @@ def _untag_changes(repository: Repository, digest: Digest, tags: Sequence[str]) 
     return [*removed, CountManifest(repository, digest, tags=-len(tags))]
 
 
-def _unknown(reference: str) -> NoReturn:
+def unknown_manifest(reference: str) -> RegistryError:
     message = "this repository has no such manifest"
-    raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, message, ({"reference": reference},))
+    return RegistryError(ErrorCode.MANIFEST_UNKNOWN, message, ({"reference": reference},))

@@ -55,18 +55,19 @@ class PartWriter:
 
     def finish(self) -> str:
         """Make one object of everything; return its key."""
-        if self.row.multipart_id is None:
+        multipart_id = self.row.multipart_id
+        if multipart_id is None:
             return self._finish_small()
         number = len(self.row.parts) + 1
         if self._buffer:
             self._put_part()
         elif self.row.tail_key:
             source = self.row.tail_key
-            etag = self.multipart.copy_part(self.multipart_key, self.row.multipart_id, number, source)
+            etag = self.multipart.copy_part(self.multipart_key, multipart_id, number, source)
             self.row = replace(self.row, parts=(*self.row.parts, Part(etag, self.row.tail_size)))
             self.replaced.append(source)
         etags = [part.etag for part in self.row.parts]
-        self.multipart.complete(self.multipart_key, self.row.multipart_id, etags)
+        self.multipart.complete(self.multipart_key, multipart_id, etags)
         self.written.append(self.multipart_key)
         self._began, self.completed = None, True
         return self.multipart_key

@@ -109,7 +109,8 @@ class PutManifest:
 @dataclass(frozen=True, slots=True)
 class MoveManifest:
     """From one (state, held) to another. Holds if the row is in the first, with `tags` and no parents
-    where `tags` is given."""
+    where `tags` is given.
+    """
 
     repository: Repository
     digest: Digest
@@ -344,7 +345,9 @@ class MultipartStore(Protocol):
     """S3 multipart uploads; part numbers count from 1."""
 
     def begin(self, key: str) -> str: ...
-    def put_part(self, key: str, multipart_id: str, number: int, data: bytes | bytearray | memoryview) -> str: ...
+    def put_part(
+        self, key: str, multipart_id: str, number: int, data: bytes | bytearray | memoryview
+    ) -> str: ...
     def copy_part(self, key: str, multipart_id: str, number: int, source: str) -> str: ...
     def complete(self, key: str, multipart_id: str, etags: Sequence[str]) -> None: ...
     def abort(self, key: str, multipart_id: str) -> None: ...

@@ -67,8 +67,7 @@ class Uploads:
         try:
             transfer.run(chunk)
             saved = transfer.paused()
-            if not self.sessions.save(saved, writer):
-                raise unknown_upload()
+            self._save(saved, writer)
         except BaseException:
             transfer.parts.discard()
             self.sessions.save(row, writer)
@@ -86,12 +85,7 @@ class Uploads:
         transfer = self._transfer(row, chunk, writer, algorithm)
         try:
             transfer.run(chunk)
-            known = transfer.digest_if(digest.algorithm)
-            if known is not None and known != digest:
-                raise _mismatch(digest, known)
-            key = transfer.parts.finish()
-            if known is None:
-                self._read_back(key, digest)
+            key = self._verified(transfer, digest)
         except RegistryError as error:
             if error.code is ErrorCode.DIGEST_INVALID:
                 self._abandon(transfer, writer, row)
@@ -119,7 +113,9 @@ class Uploads:
         row = self.sessions.acquire(session, writer, now=now, lease=now + LEASE_SECONDS)
         if row is None:
             self.status(repository, session)
-            message = "another request is writing to this upload; wait for it, then ask for the status with GET"
+            message = (
+                "another request is writing to this upload; wait for it, then ask for the status with GET"
+            )
             raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, message, status=409)
         if row.repository != repository or row.expires < now:
             self.sessions.save(row, writer)
@@ -138,6 +134,20 @@ class Uploads:
             own_key=self.key_for(row.repository, row.session, writer),
         )
         return _Transfer(parts, self.sessions, writer, algorithm, self.clock)
+
+    def _save(self, row: UploadRow, writer: str) -> None:
+        if not self.sessions.save(row, writer):
+            raise unknown_upload()
+
+    def _verified(self, transfer: _Transfer, digest: Digest) -> str:
+        """The key of all bytes as one object. Raises DIGEST_INVALID (400)."""
+        known = transfer.digest_if(digest.algorithm)
+        if known is not None and known != digest:
+            raise _mismatch(digest, known)
+        key = transfer.parts.finish()
+        if known is None:
+            self._read_back(key, digest)
+        return key
 
     def _read_back(self, key: str, digest: Digest) -> None:
         """The slow way, for an algorithm announced late or a state that could not be carried."""

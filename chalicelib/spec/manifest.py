@@ -109,7 +109,9 @@ def _media_type(document: dict[str, Any], content_type: str) -> str:
         raise _invalid(f"Content-Type says {header} but mediaType says {inside}; make them the same")
     media_type = header or inside or (OCI_INDEX if "manifests" in document else OCI_IMAGE)
     if media_type.startswith(_SCHEMA_1):
-        raise _invalid("image manifest schema 1 is not accepted; push with a client that writes schema 2 or OCI")
+        raise _invalid(
+            "image manifest schema 1 is not accepted; push with a client that writes schema 2 or OCI"
+        )
     if not media_type.isascii() or not media_type.isprintable() or len(media_type) > 255:
         raise _invalid("the media type is not one")
     return media_type

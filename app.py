@@ -1,0 +1,20 @@
+"""Entry points of the deployed functions; nothing but Chalice and the wiring."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from chalice import Chalice
+
+from chalicelib.config import Settings
+from chalicelib.wiring import Deployment
+
+app = Chalice(app_name="ccr")
+deployment = Deployment(Settings.from_environment(os.environ))
+
+
+@app.lambda_function(name="registry")
+def registry(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one function URL event, payload format 2.0."""
+    return deployment.handler(event, context)

@@ -1,0 +1,65 @@
+"""Version check and lists: end-1, end-8a, end-8b, end-12a, end-12b and the catalog."""
+
+from __future__ import annotations
+
+from chalicelib.endpoints.event import Request
+from chalicelib.endpoints.responses import Response, as_json, next_page
+from chalicelib.endpoints.services import Call, Services
+from chalicelib.identity.grants import PULL
+from chalicelib.registry.discovery import PAGE_LIMIT, Page
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
+from chalicelib.spec.manifest import OCI_INDEX
+
+
+def version(_services: Services, _call: Call) -> Response:
+    return as_json({}, headers={"Docker-Distribution-API-Version": "registry/2.0"})
+
+
+def tag_list(services: Services, call: Call) -> Response:
+    limit = _limit(call.request)
+    page = services.discovery.tag_list(call.repository, call.request.first("last"), limit)
+    name = call.repository.name
+    return as_json({"name": name, "tags": page.entries}, headers=_link(f"/v2/{name}/tags/list", page, limit))
+
+
+def catalog(services: Services, call: Call) -> Response:
+    """The repositories that the caller may pull from."""
+    limit = _limit(call.request)
+    last, principal = call.request.first("last"), call.principal
+
+    def may_see(name: str) -> bool:
+        return PULL in principal.everywhere or principal.allows(PULL, name)
+
+    page = services.discovery.catalog(principal.account, last, limit, may_see)
+    return as_json({"repositories": page.entries}, headers=_link("/v2/_catalog", page, limit))
+
+
+def referrers(services: Services, call: Call) -> Response:
+    """An index, of nothing where nothing refers to the digest: never 404."""
+    subject = Digest.parse(call.parameters["digest"])
+    artifact_type = call.request.first("artifactType")
+    entries, following = services.discovery.referrers(
+        call.repository, subject, artifact_type, call.request.first("last")
+    )
+    headers: dict[str, str] = {}
+    if artifact_type:
+        headers["OCI-Filters-Applied"] = "artifactType"
+    if following:
+        parameters = {"last": following, **({"artifactType": artifact_type} if artifact_type else {})}
+        headers |= next_page(f"/v2/{call.repository.name}/referrers/{subject}", parameters)
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    return as_json(index, content_type=OCI_INDEX, headers=headers)
+
+
+def _limit(request: Request) -> int:
+    text = request.first("n")
+    if not text:
+        return PAGE_LIMIT
+    if not (text.isascii() and text.isdigit()):
+        raise RegistryError(ErrorCode.UNSUPPORTED, "n is the number of entries wanted, 0 or more", status=400)
+    return min(int(text[:9]), PAGE_LIMIT)
+
+
+def _link(path: str, page: Page, limit: int) -> dict[str, str]:
+    return next_page(path, {"n": str(limit), "last": page.last}) if page.last else {}

@@ -1,0 +1,41 @@
+"""What a handler has to work with: the domain, and the call it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chalicelib.config import Settings
+from chalicelib.endpoints.event import Request
+from chalicelib.identity.capability import Capabilities
+from chalicelib.identity.credentials import Verifier
+from chalicelib.identity.grants import Principal
+from chalicelib.identity.tokens import Tokens
+from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.discovery import Discovery
+from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.uploads import Uploads
+from chalicelib.spec.reference import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    blobs: Blobs
+    uploads: Uploads
+    manifests: Manifests
+    discovery: Discovery
+    verifier: Verifier
+    tokens: Tokens
+    capabilities: Capabilities
+    is_throttled: Callable[[BaseException], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that has found its route; `repository` has been checked where the route names one."""
+
+    request: Request
+    principal: Principal
+    parameters: dict[str, str]
+    repository: Repository

@@ -1,0 +1,116 @@
+"""Upload sessions: end-4a, end-4b, end-5, end-6, end-11, end-13, end-14."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from chalicelib.endpoints.event import Request
+from chalicelib.endpoints.responses import Response
+from chalicelib.endpoints.services import Call, Services
+from chalicelib.identity.grants import PULL
+from chalicelib.registry.stores import UploadRow
+from chalicelib.registry.uploads import Chunk, content_range
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
+from chalicelib.spec.reference import Repository, check_name
+
+# `start-end` of the specification, or the `bytes start-end/total` of RFC 9110 that some clients send.
+_RANGE: Final = re.compile(r"(?:bytes[ =])?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?")
+
+
+def start(services: Services, call: Call) -> Response:
+    """POST: mount, or take the whole blob at once, or open a session."""
+    request = call.request
+    mount = request.first("mount")
+    if mount and _mount(services, call, Digest.parse(mount)):
+        return _created(call.repository, Digest.parse(mount))
+    digest = request.first("digest")
+    checked = Digest.parse(digest) if digest and not mount else None
+    if algorithm := request.first("digest-algorithm"):
+        _check_algorithm(algorithm)
+    row = services.uploads.open(call.repository)
+    if checked is None:
+        return _session(services, row, 202)
+    services.uploads.close(call.repository, row.session, checked, _chunk(request))
+    return _created(call.repository, checked)
+
+
+def append(services: Services, call: Call) -> Response:
+    """PATCH, with or without Content-Range."""
+    row = services.uploads.append(call.repository, call.parameters["session"], _chunk(call.request))
+    return _session(services, row, 202)
+
+
+def close(services: Services, call: Call) -> Response:
+    """PUT with `?digest=`, with or without the last bytes."""
+    digest = Digest.parse(call.request.first("digest"))
+    services.uploads.close(call.repository, call.parameters["session"], digest, _chunk(call.request))
+    return _created(call.repository, digest)
+
+
+def status(services: Services, call: Call) -> Response:
+    return _session(services, services.uploads.status(call.repository, call.parameters["session"]), 204)
+
+
+def cancel(services: Services, call: Call) -> Response:
+    services.uploads.cancel(call.repository, call.parameters["session"])
+    return Response(204)
+
+
+def location(services: Services, row: UploadRow) -> str:
+    """Relative, on the registry's own host: some clients refuse any other. See ADR 7."""
+    name = row.repository.name
+    capability = services.capabilities.issue(name, row.session)
+    return f"/u/{capability}/v2/{name}/blobs/uploads/{row.session}"
+
+
+def _mount(services: Services, call: Call, digest: Digest) -> bool:
+    """A repository that the caller may not pull from is as good as one without the blob."""
+    source = call.request.first("from")
+    if not source:
+        wide = PULL in call.principal.everywhere
+        return wide and services.blobs.mount(call.repository, digest, None)
+    if not call.principal.allows(PULL, check_name(source)):
+        return False
+    return services.blobs.mount(call.repository, digest, Repository(call.repository.account, source))
+
+
+def _check_algorithm(algorithm: str) -> None:
+    if algorithm not in {"sha256", "sha512"}:
+        raise RegistryError(ErrorCode.DIGEST_INVALID, f"{algorithm} is not supported; use sha256 or sha512")
+
+
+def _session(services: Services, row: UploadRow, status_code: int) -> Response:
+    headers = {
+        "Location": location(services, row),
+        "Range": content_range(row),
+        "Docker-Upload-UUID": row.session,
+    }
+    return Response(status_code, headers)
+
+
+def _created(repository: Repository, digest: Digest) -> Response:
+    location_ = f"/v2/{repository.name}/blobs/{digest}"
+    return Response(201, {"Location": location_, "Docker-Content-Digest": digest})
+
+
+def _chunk(request: Request) -> Chunk:
+    text = request.headers.get("content-range")
+    length = request.content_length()
+    if text is None:
+        return Chunk(request.blocks, length)
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
+        message = "Content-Range looks like <first byte>-<last byte>"
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, message, status=416)
+    first, last = int(match[1]), int(match[2])
+    if length is not None and last - first + 1 != length and not _is_empty(first, last, length):
+        message = f"Content-Range {text} is not as long as the Content-Length, {length}"
+        raise RegistryError(ErrorCode.SIZE_INVALID, message)
+    return Chunk(request.blocks, length, first, None if _is_empty(first, last, length) else last)
+
+
+def _is_empty(first: int, last: int, length: int | None) -> bool:
+    """An empty body has no range of its own: clients write 0-0, or one that ends before it starts."""
+    return length == 0 and last <= first
