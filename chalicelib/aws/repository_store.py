@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from chalicelib.aws.tables import Tables
 from chalicelib.spec.reference import Repository
 
@@ -23,6 +21,7 @@ class DynamoRepositoryStore:
         return True
 
     def page(self, account: str, after: str, limit: int) -> list[str]:
-        index: Any = self._tables.repositories.account_name
-        results = index.query(account, index.repository > after if after else None, limit=limit)
+        table = self._tables.repositories
+        following = table.repository > after if after else None
+        results = table.account_name.query(account, following, limit=limit)
         return [model.repository for model in results]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from chalicelib.aws.rows import tag_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import TagRow
@@ -36,6 +34,6 @@ class DynamoTagStore:
         return [model.tag for model in results]
 
     def naming(self, repository: Repository, digest: Digest) -> list[str]:
-        index: Any = self._tables.tags.by_digest
-        results = index.query(repository.name, index.digest == digest, consistent_read=True)
+        table = self._tables.tags
+        results = table.by_digest.query(repository.name, table.digest == digest, consistent_read=True)
         return [model.tag for model in results]

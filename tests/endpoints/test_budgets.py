@@ -1,0 +1,121 @@
+"""Backend calls a request makes, warm and by token: the budgets of the design, exactly."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chalicelib.spec.digest import Digest
+from tests.endpoints.driver import Driver, index_of, size_of
+
+
+@pytest.fixture
+def warm(driver: Driver) -> Driver:
+    """A driver to whose repository something was pushed before."""
+    driver.push_image("warm")
+    return driver
+
+
+def test_token_takes_one_read(driver: Driver) -> None:
+    form = b"grant_type=password&username=admin&password=wrong"
+    assert driver.call("POST", "/token", body=form).calls == (1, 0)
+
+
+def test_version_check_takes_none(warm: Driver) -> None:
+    assert warm.call("GET", "/v2/").calls == (0, 0)
+
+
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_head_manifest_takes_one_read_and_no_byte(warm: Driver, by: str) -> None:
+    digest = warm.push_image("v1")
+    answer = warm.call("HEAD", warm.of(f"manifests/{'v1' if by == 'tag' else digest}"))
+    assert (answer.status, answer.calls, answer.body) == (200, (1, 0), b"")
+
+
+@pytest.mark.parametrize(("by", "reads"), [("tag", 2), ("digest", 1)])
+def test_get_manifest_takes_one_read_and_one_more_by_tag(warm: Driver, by: str, reads: int) -> None:
+    digest = warm.push_image("v1")
+    answer = warm.call("GET", warm.of(f"manifests/{'v1' if by == 'tag' else digest}"))
+    assert (answer.status, answer.calls) == (200, (reads, 0))
+
+
+def test_get_spilled_manifest_reads_s3_once(warm: Driver) -> None:
+    document = {**warm.image(), "annotations": {"large": "x" * 300_000}}
+    pushed = warm.put_manifest("large", document)
+    assert (pushed.status, pushed.calls) == (201, (2, 1))
+    assert warm.call("GET", warm.of("manifests/large")).calls == (2, 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_blob_takes_one_read_and_no_byte(warm: Driver, method: str) -> None:
+    digest = warm.push_blob(b"some bytes")
+    answer = warm.call(method, warm.of(f"blobs/{digest}"))
+    assert (answer.status, answer.calls, answer.body) == (307, (1, 0), b"")
+
+
+def test_tag_list_takes_one_query_a_page(warm: Driver) -> None:
+    for number in range(5):
+        warm.push_image(f"v{number}")
+    answer = warm.call("GET", warm.of("tags/list"), {"n": 3})
+    assert (len(json.loads(answer.body)["tags"]), answer.calls) == (3, (1, 0))
+
+
+def test_referrers_take_one_query(warm: Driver) -> None:
+    digest = Digest.of(b"a subject")
+    assert warm.call("GET", warm.of(f"referrers/{digest}")).calls == (1, 0)
+
+
+def test_put_manifest_of_90_layers_takes_one_read_and_one_transaction(driver: Driver) -> None:
+    """The first push to a repository, which names it too."""
+    answer = driver.put_manifest("many", driver.image(90))
+    assert (answer.status, answer.calls) == (201, (2, 0))
+
+
+def test_put_manifest_again_takes_one_read(warm: Driver) -> None:
+    document = warm.image()
+    warm.put_manifest("v1", document)
+    assert warm.put_manifest("v1", document).calls == (1, 0)
+
+
+def test_moving_a_tag_takes_one_read_and_one_transaction(warm: Driver) -> None:
+    warm.push_image("moved", seed="first")
+    assert warm.put_manifest("moved", warm.image(seed="second")).calls == (2, 0)
+
+
+def test_single_put_upload_takes_three_calls_and_one_object(warm: Driver) -> None:
+    content = b"a small blob"
+    opened = warm.call("POST", warm.of("blobs/uploads/"))
+    closed = warm.call("PUT", opened.headers["location"], {"digest": Digest.of(content)}, content)
+    assert (opened.calls, closed.calls) == ((1, 0), (2, 1))
+
+
+def test_streamed_upload_takes_two_calls_a_request(warm: Driver) -> None:
+    """PATCH keeps progress between two requests: one call to take the session, one to put it back."""
+    content = b"a blob by PATCH and PUT"
+    patched = warm.call("PATCH", warm.open_upload(), body=content)
+    closed = warm.call("PUT", patched.headers["location"], {"digest": Digest.of(content)})
+    assert (patched.calls, closed.calls) == ((2, 1), (2, 0))
+
+
+def test_mount_takes_one_read_and_one_transaction(warm: Driver) -> None:
+    digest = warm.push_blob(b"to be mounted")
+    other = Driver(warm.deployment, "dev/other")
+    warm.log_in("repository:dev/app:pull repository:dev/other:push")
+    other.authorization = warm.authorization
+    answer = other.call("POST", other.of("blobs/uploads/"), {"mount": digest, "from": "dev/app"})
+    assert (answer.status, answer.calls) == (201, (2, 0))
+
+
+def test_delete_takes_one_read_and_one_transaction(warm: Driver) -> None:
+    digest = warm.push_image("gone", seed="gone")
+    assert warm.call("DELETE", warm.of("manifests/gone")).calls == (2, 0)
+    assert warm.call("DELETE", warm.of(f"manifests/{digest}")).calls == (2, 0)
+
+
+def test_put_index_takes_one_read_and_one_transaction(warm: Driver) -> None:
+    document = warm.image(seed="child")
+    warm.put_manifest("child", document)
+    child = Digest.of(json.dumps(document).encode())
+    answer = warm.put_manifest("index", index_of((child, size_of(document))))
+    assert (answer.status, answer.calls) == (201, (2, 0))
