@@ -7,6 +7,7 @@ from typing import Any, Final
 
 PRESIGNED_SECONDS: Final = 20 * 60
 BLOCK: Final = 1024 * 1024
+_OCTETS: Final = "application/octet-stream"
 _OPERATIONS: Final = {"GET": "get_object", "HEAD": "head_object"}
 _GONE: Final = {"NoSuchKey", "NoSuchUpload", "404"}
 
@@ -20,7 +21,7 @@ class S3BlobStore:
         self._client, self._public, self._bucket = client, public, bucket
 
     def put(self, key: str, data: Data) -> None:
-        self._client.put_object(Bucket=self._bucket, Key=key, Body=_body(data))
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=_body(data), ContentType=_OCTETS)
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -46,7 +47,7 @@ class S3BlobStore:
         )
 
     def begin(self, key: str) -> str:
-        answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key)
+        answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=_OCTETS)
         return str(answer["UploadId"])
 
     def put_part(self, key: str, multipart_id: str, number: int, data: Data) -> str:

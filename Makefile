@@ -1,0 +1,51 @@
+# The same commands for people and CI. State of this machine: .venv, .venv-engines, .cache, .ccr.
+PYTHON ?= python3
+ENGINES ?= embedded
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint check bench kill-test round-trip clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/local.stamp ## serve a registry on 127.0.0.1:5000 (CCR_PORT, CCR_DATA, CCR_ADMIN_PASSWORD; ENGINES=real)
+	@CCR_ENGINES=$(ENGINES) exec $(BIN)/python -m ccr run
+
+test: $(VENV)/dev.stamp ## run every test that this machine can; the rest skips with its reason
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## what a change must pass
+
+bench: $(VENV)/dev.stamp ## measure pushes, pulls and requests, beside docker-registry where it is installed
+	$(BIN)/python -m tests.benchmarks
+
+kill-test: $(VENV)/dev.stamp ## kill -9 of everything during pushes, 20 times on each engine set
+	$(BIN)/python -m tests.engines.kill --engines embedded --tries 20
+	$(BIN)/python -m tests.engines.kill --engines real --tries 20
+
+round-trip: $(VENV)/dev.stamp ## push and pull a 1 GiB layer with every client on this machine
+	$(BIN)/python -m tests.clients.round_trip --mebibytes 1024
+
+clean: ## remove the environments and caches, not .ccr
+	rm -rf $(VENV) .venv-engines .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'On Debian: apt-get install python3-venv'; exit 1; }
+
+$(VENV)/local.stamp: $(VENV)/bin/python requirements.txt requirements-local.txt
+	$(PIP) -r requirements-local.txt
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/bin/python requirements.txt requirements-local.txt requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/local.stamp

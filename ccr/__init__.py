@@ -1,0 +1,1 @@
+"""The command line and the local deployment; never packaged into a function."""

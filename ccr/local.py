@@ -1,0 +1,177 @@
+"""The local deployment: engines, the registry on them, and an HTTP server in front."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from ccr.engines.dynamodb_local import start_dynamodb_local
+from ccr.engines.ministack import start_ministack
+from ccr.engines.process import Engine, EngineError
+from ccr.engines.seaweedfs import start_seaweedfs
+from ccr.state import LockedError, Secrets, load_secrets, lock
+from chalicelib.config import Settings, SettingsError
+from chalicelib.gateway.application import create_application
+from chalicelib.wiring import ADMINISTRATOR, Deployment
+
+ENGINE_SETS: Final = ("embedded", "real")
+KEEP_ALIVE_SECONDS: Final = 75
+DRAIN_SECONDS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this deployment listens and keeps its state."""
+
+    host: str
+    port: int
+    data: Path
+    engines: str
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Place:
+        """Raises SettingsError."""
+        engines = environ.get("CCR_ENGINES") or ENGINE_SETS[0]
+        if engines not in ENGINE_SETS:
+            raise SettingsError(f"CCR_ENGINES takes {' or '.join(ENGINE_SETS)}, not {engines!r}")
+        port = environ.get("CCR_PORT") or "5000"
+        if not (port.isascii() and port.isdigit() and int(port) < 65536):
+            raise SettingsError(f"CCR_PORT takes a port number, or 0 for a free one, not {port!r}")
+        data = Path(environ.get("CCR_DATA") or ".ccr").expanduser()
+        return cls(environ.get("CCR_HOST") or "127.0.0.1", int(port), data.resolve(), engines)
+
+
+def serve(environ: MutableMapping[str, str]) -> None:
+    """Run until told to stop. Raises SettingsError, EngineError, LockedError, OSError."""
+    place = Place.from_environment(environ)
+    with lock(place.data), _listening(place) as listener:
+        own = load_secrets(place.data)
+        with engines(place, own, environ) as running:
+            for name, value in registry_environment(own, running, environ).items():
+                environ[name] = value
+            deployment = Deployment(Settings.from_environment(environ))
+            deployment.prepare()
+            password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
+            host = f"{place.host}:{listener.getsockname()[1]}"
+            config = uvicorn.Config(
+                create_application(deployment),
+                http="httptools",
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                ws="none",
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+            _Announced(config, banner(host, place, password)).run(sockets=[listener])
+
+
+@contextmanager
+def engines(place: Place, own: Secrets, environ: Mapping[str, str]) -> Iterator[dict[str, Engine]]:
+    """Those that the environment does not name, stopped when done."""
+    running: dict[str, Engine] = {}
+    folder = place.data / "engines"
+    try:
+        if not environ.get("CCR_S3_ENDPOINT"):
+            running["CCR_S3_ENDPOINT"] = start_seaweedfs(folder, own.access_key, own.secret_key)
+        if not environ.get("CCR_DYNAMODB_ENDPOINT"):
+            real = place.engines == "real"
+            running["CCR_DYNAMODB_ENDPOINT"] = (
+                start_dynamodb_local(folder) if real else start_ministack(folder, own.access_key)
+            )
+        yield running
+    finally:
+        for engine in reversed(running.values()):
+            engine.stop()
+
+
+def registry_environment(
+    own: Secrets, running: Mapping[str, Engine], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """What the registry is told. Keys of one's own are for one's own engines only."""
+    told = {name: engine.endpoint for name, engine in running.items()}
+    told["CCR_TOKEN_KEY"] = environ.get("CCR_TOKEN_KEY") or own.token_key
+    if running:
+        told |= {"AWS_ACCESS_KEY_ID": own.access_key, "AWS_SECRET_ACCESS_KEY": own.secret_key}
+        told["AWS_SESSION_TOKEN"] = ""
+    return told
+
+
+def set_administrator(deployment: Deployment, password: str) -> str:
+    """Set the password that was asked for, or make one the first time; return the one made."""
+    if password:
+        deployment.set_admin(password)
+        return ""
+    if deployment.has_admin():
+        return ""
+    made = secrets.token_urlsafe(18)
+    deployment.set_admin(made)
+    return made
+
+
+def banner(host: str, place: Place, password: str) -> str:
+    """How to log in, push and pull."""
+    shown = f" -p {password}" if password else ""
+    lines = [
+        f"registry   http://{host}    data {place.data}    engines {place.engines}",
+        *([f"password   {password}    (of {ADMINISTRATOR}; shown this once)"] if password else []),
+        "",
+        f"  docker login {host} -u {ADMINISTRATOR}{shown}",
+        f"  docker push {host}/dev/app:1.0",
+        f"  docker pull {host}/dev/app:1.0",
+        "",
+        f"ready http://{host}",
+    ]
+    return "\n".join(lines)
+
+
+@contextmanager
+def _listening(place: Place) -> Iterator[socket.socket]:
+    """Taken first, so that a port in use is said before anything starts."""
+    try:
+        listener = socket.create_server((place.host, place.port), backlog=2048)
+    except OSError as error:
+        message = (
+            f"cannot listen on {place.host}:{place.port} ({error.strerror}): choose a port with CCR_PORT"
+        )
+        raise EngineError(message) from error
+    with listener:
+        yield listener
+
+
+class _Announced(uvicorn.Server):
+    """Says how to use it once it listens."""
+
+    def __init__(self, config: uvicorn.Config, text: str) -> None:
+        super().__init__(config)
+        self._text = text
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self._text, flush=True)
+
+
+def main() -> int:
+    """Exit code 1 and one message for what a person can mend."""
+    # Uvicorn raises the signal again once it has drained: leave by an exception, so that engines stop too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        serve(os.environ)
+    except KeyboardInterrupt:
+        return 0
+    except (SettingsError, EngineError, LockedError) as error:
+        print(f"ccr: {error}", file=sys.stderr)
+        return 1
+    return 0
