@@ -1,0 +1,60 @@
+"""Registries that run for the whole session, one for each way of running."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.client import Client
+from tests.support.process import RegistryProcess, StartError, running_registry
+
+WAYS: dict[str, tuple[str, dict[str, str]]] = {
+    "redirect": ("embedded", {}),
+    "passthrough": ("embedded", {"CCR_BLOB_REDIRECT": "off"}),
+    "real": ("real", {}),
+}
+
+
+class Registries:
+    """Starts each on first use."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder, self._stack = folder, stack
+        self._running: dict[str, RegistryProcess | str] = {}
+
+    def get(self, way: str) -> RegistryProcess:
+        if way not in self._running:
+            engines, environ = WAYS[way]
+            try:
+                started = running_registry(self._folder / way, engines=engines, environ=environ)
+                self._running[way] = self._stack.enter_context(started)
+            except StartError as error:
+                if engines == "embedded":
+                    raise
+                self._running[way] = str(error)
+        running = self._running[way]
+        if isinstance(running, str):
+            pytest.skip(f"the real engines do not start here: {running}")
+        return running
+
+
+@pytest.fixture(scope="session")
+def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]:
+    with ExitStack() as stack:
+        yield Registries(tmp_path_factory.mktemp("registries"), stack)
+
+
+@pytest.fixture
+def registry(registries: Registries) -> RegistryProcess:
+    """The default way: embedded engines, blobs by redirect."""
+    return registries.get("redirect")
+
+
+@pytest.fixture
+def client(registry: RegistryProcess) -> Client:
+    """A client with a repository of its own."""
+    return Client(registry.url, registry.username, registry.password, f"test/{os.urandom(6).hex()}")

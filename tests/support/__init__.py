@@ -1,0 +1,1 @@
+"""What the tests over HTTP share: a registry process, a client, content."""
