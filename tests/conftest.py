@@ -16,6 +16,7 @@ WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "redirect": ("embedded", {}),
     "passthrough": ("embedded", {"CCR_BLOB_REDIRECT": "off"}),
     "real": ("real", {}),
+    "function-url": ("embedded", {"CCR_EMULATE": "function-url"}),
 }
 
 

@@ -100,7 +100,9 @@ class Driver:
 
     def put_raw(self, reference: str, raw: bytes, media_type: str = IMAGE, **options: Any) -> Answer:
         query = options.pop("query", None)
-        return self.call("PUT", self.of(f"manifests/{reference}"), query, raw, content_type=media_type, **options)
+        return self.call(
+            "PUT", self.of(f"manifests/{reference}"), query, raw, content_type=media_type, **options
+        )
 
     def push_image(self, reference: str = "latest", layers: int = 2, seed: str = "") -> Digest:
         """Config, layers and manifest."""

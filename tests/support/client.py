@@ -127,7 +127,9 @@ class Client:
         return document.digest
 
 
-def refused(answer: requests.Response, status: int | set[int], code: str | set[str] = "") -> list[dict[str, Any]]:
+def refused(
+    answer: requests.Response, status: int | set[int], code: str | set[str] = ""
+) -> list[dict[str, Any]]:
     """Check that `answer` is a refusal in the specification's envelope; return its entries."""
     statuses = {status} if isinstance(status, int) else status
     assert answer.status_code in statuses, (answer.status_code, answer.text)

@@ -61,7 +61,9 @@ def document(media_type: str, fields: dict[str, Any], *blobs: bytes) -> Document
 
 def image(*layers: bytes, config: bytes = b"", **more: Any) -> Document:
     """An OCI image; a config of its own unless one is given."""
-    config = config or json.dumps({"architecture": "amd64", "os": "linux", "id": os.urandom(8).hex()}).encode()
+    config = (
+        config or json.dumps({"architecture": "amd64", "os": "linux", "id": os.urandom(8).hex()}).encode()
+    )
     fields = {
         "config": descriptor(config, OCI_CONFIG),
         "layers": [descriptor(layer, OCI_LAYER) for layer in layers],
@@ -83,7 +85,9 @@ def index(*children: Document, media_type: str = OCI_INDEX, **more: Any) -> Docu
     return document(media_type, {"manifests": [child.descriptor() for child in children], **more})
 
 
-def artifact(artifact_type: str, *layers: bytes, subject: dict[str, Any] | None = None, **more: Any) -> Document:
+def artifact(
+    artifact_type: str, *layers: bytes, subject: dict[str, Any] | None = None, **more: Any
+) -> Document:
     """An artifact with the empty config, as the image specification advises."""
     fields: dict[str, Any] = {
         "artifactType": artifact_type,

@@ -142,12 +142,16 @@ def test_what_is_no_scope_is_left_out(text: str) -> None:
 
 
 def test_granted_is_what_was_asked_and_is_had() -> None:
-    asked = parse_scopes(["repository:team/app:pull,push,delete", "repository:other:pull", "registry:catalog:*"])
+    asked = parse_scopes(
+        ["repository:team/app:pull,push,delete", "repository:other:pull", "registry:catalog:*"]
+    )
     assert granted(READER, asked) == [Scope("repository", "team/app", ("pull",))]
 
 
 def test_every_action_is_what_is_had() -> None:
-    assert granted(READER, parse_scopes(["repository:team/app:*"])) == [Scope("repository", "team/app", ("pull",))]
+    assert granted(READER, parse_scopes(["repository:team/app:*"])) == [
+        Scope("repository", "team/app", ("pull",))
+    ]
 
 
 def test_a_capability_is_good_for_one_session_until_it_expires() -> None:

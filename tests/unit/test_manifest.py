@@ -70,7 +70,9 @@ def test_content_type_parameters_are_ignored() -> None:
 
 
 def test_an_unknown_media_type_is_kept() -> None:
-    assert parsed({"anything": 1}, "application/vnd.example+json").media_type == "application/vnd.example+json"
+    assert (
+        parsed({"anything": 1}, "application/vnd.example+json").media_type == "application/vnd.example+json"
+    )
 
 
 def test_two_media_types_are_refused() -> None:
@@ -90,7 +92,9 @@ def test_artifact_type_falls_back_to_the_config(document: dict[str, Any], artifa
 
 
 def test_a_referrer_is_described_with_its_annotations() -> None:
-    manifest = parsed({"artifactType": "a/b", "annotations": {"k": "v"}, "subject": descriptor(b"s")}, OCI_IMAGE)
+    manifest = parsed(
+        {"artifactType": "a/b", "annotations": {"k": "v"}, "subject": descriptor(b"s")}, OCI_IMAGE
+    )
     entry = manifest.referrer_descriptor(Digest.of(b"x"))
     assert entry == {
         "mediaType": OCI_IMAGE,
@@ -149,18 +153,21 @@ def test_annotations_that_no_edge_row_can_hold_are_refused() -> None:
     assert refused(document, OCI_IMAGE).status == 413
 
 
+_KEYS = st.sampled_from(
+    "config layers manifests subject digest size mediaType annotations blobs".split()  # noqa: SIM905
+)
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
-        ["config", "layers", "manifests", "subject", "digest", "size", "mediaType", "annotations", "blobs"]
-    ), inner, max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5),
     max_leaves=20,
 )
 
 
 @given(_JSON)
 def test_any_json_is_read_or_refused(document: object) -> None:
+    refused = None
     try:
         parsed(document)
     except RegistryError as error:
-        assert error.status in {400, 413}
+        refused = error
+    assert refused is None or refused.status in {400, 413}
