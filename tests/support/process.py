@@ -56,7 +56,7 @@ class RegistryProcess:
 
     def kill(self) -> None:
         """`kill -9` of the registry and of every engine it started."""
-        victims = [self.pid, *_descendants(self.pid)]
+        victims = [self.pid, *descendants(self.pid)]
         for pid in victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -111,14 +111,14 @@ def _await_ready(process: subprocess.Popen[bytes], log: Path, begin: int) -> str
     raise StartError(f"not ready after {START_SECONDS} s: {log.read_text()}")
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """Children, and theirs, from /proc."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except OSError:
         return []
-    return children + [one for child in children for one in _descendants(child)]
+    return children + [one for child in children for one in descendants(child)]
 
 
 def _await_end(pid: int) -> None:
