@@ -31,6 +31,7 @@ class Settings:
     emulate: str = ""
     head_carries_body: bool = True
     show_backend_calls: bool = False
+    fast_reads: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -54,6 +55,7 @@ class Settings:
             emulate=emulate,
             head_carries_body=_switch(environ, "CCR_HEAD_BODY", default=_behind_function_url(environ)),
             show_backend_calls=_switch(environ, "CCR_DEBUG_BACKEND_CALLS", default=False),
+            fast_reads=_switch(environ, "CCR_FAST_READS", default=True),
         )
 
 

@@ -8,7 +8,14 @@ from typing import Any, Final
 from chalicelib.aws import keys
 from chalicelib.aws.blob_store import S3BlobStore
 from chalicelib.aws.calls import counted
-from chalicelib.aws.clients import dynamodb_connection, is_throttled, s3_client
+from chalicelib.aws.clients import (
+    dynamodb_connection,
+    is_throttled,
+    row_reads,
+    s3_client,
+    session,
+    signer,
+)
 from chalicelib.aws.credential_store import DynamoCredentialStore
 from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.manifest_store import DynamoManifestStore
@@ -40,22 +47,24 @@ class Deployment:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._s3 = s3_client(settings, settings.s3_endpoint)
+        own = session(settings)
+        self._s3 = s3_client(own, settings.s3_endpoint)
         public = self._s3
         if settings.s3_public_endpoint != settings.s3_endpoint:
-            public = s3_client(settings, settings.s3_public_endpoint)
+            public = s3_client(own, settings.s3_public_endpoint)
         connection = dynamodb_connection(settings)
         self._tables = bind(connection, settings.table_prefix)
+        reads = row_reads(settings, own, connection)
         transactions = DynamoTransactions(connection, self._tables)
-        objects = S3BlobStore(self._s3, public, settings.bucket)
-        manifests = DynamoManifestStore(connection, self._tables)
-        tags = DynamoTagStore(self._tables)
-        blobs = Blobs(DynamoLinkStore(self._tables), objects, transactions)
-        self._credentials = DynamoCredentialStore(self._tables)
+        objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
+        manifests = DynamoManifestStore(connection, self._tables, reads)
+        tags = DynamoTagStore(self._tables, reads)
+        blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions)
+        self._credentials = DynamoCredentialStore(self._tables, reads)
         self.services = Services(
             settings=settings,
             blobs=blobs,
-            uploads=Uploads(DynamoUploadStore(self._tables), objects, objects, blobs, keys.blob_key),
+            uploads=Uploads(DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key),
             manifests=Manifests(
                 rows=manifests,
                 tags=tags,
@@ -64,7 +73,7 @@ class Deployment:
                 staging=Staging(manifests, objects, transactions),
                 key_for=keys.manifest_key,
             ),
-            discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables)),
+            discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables, reads)),
             verifier=Verifier(self._credentials),
             tokens=Tokens(derive_key(settings.token_key, "token"), settings.service),
             capabilities=Capabilities(derive_key(settings.token_key, "capability")),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
+from urllib.parse import quote
+
+from chalicelib.aws.signature import Signer
 
 PRESIGNED_SECONDS: Final = 20 * 60
 BLOCK: Final = 1024 * 1024
 _OCTETS: Final = "application/octet-stream"
-_OPERATIONS: Final = {"GET": "get_object", "HEAD": "head_object"}
 _GONE: Final = {"NoSuchKey", "NoSuchUpload", "404"}
 
 Data = bytes | bytearray | memoryview
@@ -17,8 +19,9 @@ Data = bytes | bytearray | memoryview
 class S3BlobStore:
     """`public` signs URLs for the host name under which clients reach S3."""
 
-    def __init__(self, client: Any, public: Any, bucket: str) -> None:
+    def __init__(self, client: Any, public: Any, bucket: str, signer: Signer) -> None:
         self._client, self._public, self._bucket = client, public, bucket
+        self._signer, self._base = signer, ""
 
     def put(self, key: str, data: Data) -> None:
         self._client.put_object(Bucket=self._bucket, Key=key, Body=_body(data), ContentType=_OCTETS)
@@ -38,13 +41,20 @@ class S3BlobStore:
         self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def presign(self, method: str, key: str) -> str:
-        return str(
-            self._public.generate_presigned_url(
-                _OPERATIONS[method],
-                Params={"Bucket": self._bucket, "Key": key},
-                ExpiresIn=PRESIGNED_SECONDS,
-            )
-        )
+        """A URL for GET or HEAD of the object, good for `PRESIGNED_SECONDS`."""
+        scheme, _, rest = self._public_base().partition("://")
+        host, slash, prefix = rest.partition("/")
+        path = f"{slash}{prefix}{quote(key, safe='/-_.~')}"
+        query = self._signer.presign(method, host, path, PRESIGNED_SECONDS)
+        return f"{scheme}://{host}{path}?{query}"
+
+    def _public_base(self) -> str:
+        """The bucket's URL as botocore makes it, by its rules for regions, partitions and odd names."""
+        if not self._base:
+            parameters = {"Bucket": self._bucket, "Key": "-"}
+            url = str(self._public.generate_presigned_url("get_object", Params=parameters))
+            self._base = url.partition("?")[0].removesuffix("-")
+        return self._base
 
     def begin(self, key: str) -> str:
         answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=_OCTETS)

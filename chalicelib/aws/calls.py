@@ -22,12 +22,17 @@ def counted() -> Iterator[Counter[str]]:
         _current.reset(token)
 
 
+def count(service: str) -> None:
+    """One call more in this context."""
+    calls = _current.get()
+    if calls is not None:
+        calls[service] += 1
+
+
 def watch(client: Any, service: str) -> None:
     """Count what `client` sends."""
 
-    def count(**_: object) -> None:
-        calls = _current.get()
-        if calls is not None:
-            calls[service] += 1
+    def sent(**_: object) -> None:
+        count(service)
 
-    client.meta.events.register(f"before-send.{service}", count)
+    client.meta.events.register(f"before-send.{service}", sent)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 import boto3
+import urllib3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 from pynamodb.connection import Connection
 
 from chalicelib.aws.calls import watch
+from chalicelib.aws.reads import PynamoReads, Reads, SignedReads
+from chalicelib.aws.signature import Signer
 from chalicelib.config import Settings
 
 CONNECT_SECONDS: Final = 3
@@ -26,7 +29,33 @@ _THROTTLED: Final = frozenset(
 )
 
 
-def s3_client(settings: Settings, endpoint: str) -> Any:
+def session(settings: Settings) -> boto3.Session:
+    return boto3.Session(region_name=settings.region)
+
+
+def signer(own: boto3.Session, service: str) -> Signer:
+    """Signs as clients of `own` do."""
+
+    def credentials() -> Any:
+        found = own.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        return found.get_frozen_credentials()
+
+    return Signer(credentials, own.region_name, service)
+
+
+def row_reads(settings: Settings, own: boto3.Session, connection: Connection) -> Reads:
+    """By hand where `settings.fast_reads` says so."""
+    if not settings.fast_reads:
+        return PynamoReads()
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    pool = urllib3.PoolManager(maxsize=POOL, timeout=timeout, cert_reqs="CERT_REQUIRED")
+    endpoint = str(connection.client.meta.endpoint_url)
+    return SignedReads(signer(own, "dynamodb"), endpoint, pool, PynamoReads())
+
+
+def s3_client(own: boto3.Session, endpoint: str) -> Any:
     """`endpoint` is '' for Amazon S3, or the URL of another engine."""
     config = Config(
         connect_timeout=CONNECT_SECONDS,
@@ -38,8 +67,7 @@ def s3_client(settings: Settings, endpoint: str) -> Any:
         signature_version="s3v4",
         s3={"addressing_style": "path" if endpoint else "virtual"},
     )
-    session = boto3.Session(region_name=settings.region)
-    client = session.client("s3", endpoint_url=endpoint or None, config=config)
+    client = own.client("s3", endpoint_url=endpoint or None, config=config)
     watch(client, "s3")
     return client
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from chalicelib.aws.reads import Reads
 from chalicelib.aws.tables import Tables
 from chalicelib.identity.credentials import Credential
 from chalicelib.identity.grants import Grant
@@ -12,13 +13,12 @@ from chalicelib.identity.grants import Grant
 class DynamoCredentialStore:
     """Reads are consistent: a credential that was taken away stops at once."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._table = tables.credentials
+    def __init__(self, tables: Tables, reads: Reads) -> None:
+        self._table, self._reads = tables.credentials, reads
 
     def get(self, id_: str) -> Credential | None:
-        try:
-            model = self._table.get(id_, consistent_read=True)
-        except self._table.DoesNotExist:
+        model = self._reads.get(self._table, id_)
+        if model is None:
             return None
         grants = tuple(Grant(g["pattern"], frozenset(g["actions"])) for g in json.loads(model.grants))
         expires = None if model.expires is None else int(model.expires)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import link_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import Link
@@ -12,20 +13,15 @@ from chalicelib.spec.reference import Repository
 class DynamoLinkStore:
     """Reads are consistent."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, reads: Reads) -> None:
+        self._tables, self._reads = tables, reads
 
     def get(self, repository: Repository, digest: Digest) -> Link | None:
-        table = self._tables.links
-        try:
-            return link_row(table.get(repository.name, digest, consistent_read=True))
-        except table.DoesNotExist:
-            return None
+        model = self._reads.get(self._tables.links, repository.name, digest)
+        return None if model is None else link_row(model)
 
     def blob(self, account: str, digest: Digest) -> Link | None:
-        table = self._tables.blobs
-        try:
-            model = table.get(account, digest, consistent_read=True)
-        except table.DoesNotExist:
+        model = self._reads.get(self._tables.blobs, account, digest)
+        if model is None:
             return None
         return Link(Digest(model.digest), int(model.size), model.storage_key)

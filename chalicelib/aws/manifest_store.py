@@ -9,6 +9,7 @@ from typing import Any, Final
 from pynamodb.connection import Connection
 
 from chalicelib.aws.keys import referrer_key
+from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import link_row, manifest_row, tag_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import ManifestRow, Survey
@@ -36,16 +37,13 @@ _BARE: Final = (
 class DynamoManifestStore:
     """Reads are consistent."""
 
-    def __init__(self, connection: Connection, tables: Tables) -> None:
+    def __init__(self, connection: Connection, tables: Tables, reads: Reads) -> None:
         self._connection = connection
-        self._tables = tables
+        self._tables, self._reads = tables, reads
 
     def get(self, repository: Repository, digest: Digest) -> ManifestRow | None:
-        table = self._tables.manifests
-        try:
-            return manifest_row(table.get(repository.name, digest, consistent_read=True))
-        except table.DoesNotExist:
-            return None
+        model = self._reads.get(self._tables.manifests, repository.name, digest)
+        return None if model is None else manifest_row(model)
 
     def survey(
         self,

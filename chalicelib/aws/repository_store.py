@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chalicelib.aws.reads import Reads
 from chalicelib.aws.tables import Tables
 from chalicelib.spec.reference import Repository
 
@@ -9,16 +10,12 @@ from chalicelib.spec.reference import Repository
 class DynamoRepositoryStore:
     """`page` reads an index, which on AWS follows a push within about a second."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, reads: Reads) -> None:
+        self._tables, self._reads = tables, reads
 
     def exists(self, repository: Repository) -> bool:
         table = self._tables.repositories
-        try:
-            table.get(repository.registry, repository.name, consistent_read=True)
-        except table.DoesNotExist:
-            return False
-        return True
+        return self._reads.get(table, repository.registry, repository.name) is not None
 
     def page(self, account: str, after: str, limit: int) -> list[str]:
         table = self._tables.repositories

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import tag_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import TagRow
@@ -12,15 +13,12 @@ from chalicelib.spec.reference import Repository
 class DynamoTagStore:
     """Reads are consistent."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, reads: Reads) -> None:
+        self._tables, self._reads = tables, reads
 
     def get(self, repository: Repository, tag: str) -> TagRow | None:
-        table = self._tables.tags
-        try:
-            return tag_row(table.get(repository.name, tag, consistent_read=True))
-        except table.DoesNotExist:
-            return None
+        model = self._reads.get(self._tables.tags, repository.name, tag)
+        return None if model is None else tag_row(model)
 
     def page(self, repository: Repository, after: str, limit: int) -> list[str]:
         table = self._tables.tags

@@ -8,6 +8,7 @@ from typing import Any
 
 from pynamodb.exceptions import DeleteError, PutError, UpdateError
 
+from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import upload_row
 from chalicelib.aws.tables import Tables, UploadModel
 from chalicelib.registry.stores import UploadRow
@@ -18,17 +19,16 @@ _CONDITION_FAILED = "ConditionalCheckFailedException"
 class DynamoUploadStore:
     """A session has a `writer` from `acquire` to `save`, or until its lease runs out."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, reads: Reads) -> None:
         self._table: Any = tables.uploads
+        self._reads = reads
 
     def create(self, row: UploadRow) -> None:
         self._model(row).save(condition=self._table.session.does_not_exist())
 
     def get(self, session: str) -> UploadRow | None:
-        try:
-            return upload_row(self._table.get(session, consistent_read=True))
-        except self._table.DoesNotExist:
-            return None
+        model = self._reads.get(self._table, session)
+        return None if model is None else upload_row(model)
 
     def acquire(self, session: str, writer: str, *, now: int, lease: int) -> UploadRow | None:
         table = self._table
