@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check bench kill-test round-trip clean
+.PHONY: help run test lint reference check bench kill-test round-trip clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,11 +17,15 @@ run: $(VENV)/local.stamp ## serve a registry on 127.0.0.1:5000 (CCR_PORT, CCR_DA
 test: $(VENV)/dev.stamp ## run every test that this machine can; the rest skips with its reason
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts
+lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts, generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m ccr.reference --check
+
+reference: $(VENV)/dev.stamp ## write docs/reference.md from the code
+	$(BIN)/python -m ccr.reference
 
 check: lint test ## what a change must pass
 

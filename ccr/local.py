@@ -20,13 +20,24 @@ from ccr.engines.ministack import start_ministack
 from ccr.engines.process import Engine, EngineError
 from ccr.engines.seaweedfs import start_seaweedfs
 from ccr.state import LockedError, Secrets, load_secrets, lock
-from chalicelib.config import Settings, SettingsError
+from chalicelib.config import Settings, SettingsError, Variable
 from chalicelib.gateway.application import create_application
 from chalicelib.wiring import ADMINISTRATOR, Deployment
 
 ENGINE_SETS: Final = ("embedded", "real")
 KEEP_ALIVE_SECONDS: Final = 75
 DRAIN_SECONDS: Final = 10
+VARIABLES: Final = (
+    Variable("CCR_HOST", "127.0.0.1", "the address to listen on"),
+    Variable("CCR_PORT", "5000", "the port to listen on; 0 takes a free one"),
+    Variable("CCR_DATA", ".ccr", "the folder of all state: secrets, tables, objects, logs of the engines"),
+    Variable("CCR_ADMIN_PASSWORD", "made, and printed once", "the password of `admin`, set at each start"),
+    Variable(
+        "CCR_ENGINES",
+        "embedded",
+        "real: Amazon's DynamoDB Local instead of ministack (`make run ENGINES=real`)",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 FUNCTION_URL: Final = "function-url"
+
+
+class Variable(NamedTuple):
+    """One environment variable, as the documents list it."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES: Final = (
+    Variable(
+        "CCR_TOKEN_KEY",
+        "required; made and kept in the data folder by `make run`",
+        "at least 32 random bytes in hexadecimal: signs tokens and upload capabilities",
+    ),
+    Variable("CCR_ACCOUNT", "default", "the account that everything belongs to"),
+    Variable("CCR_SERVICE", "ccr", "what tokens name as their issuer and audience"),
+    Variable(
+        "CCR_PUBLIC_URL",
+        "scheme and Host of the request",
+        "where clients reach the registry, when a TLS proxy stands in front of it",
+    ),
+    Variable(
+        "CCR_BLOB_REDIRECT",
+        "on",
+        "off: the local process streams blobs instead of redirecting to S3, for clients that cannot reach it",
+    ),
+    Variable(
+        "CCR_S3_ENDPOINT", "Amazon S3; `make run` starts one", "the S3 that the registry itself talks to"
+    ),
+    Variable("CCR_S3_PUBLIC_ENDPOINT", "CCR_S3_ENDPOINT", "the same S3 as clients reach it, in redirects"),
+    Variable("CCR_DYNAMODB_ENDPOINT", "Amazon DynamoDB; `make run` starts one", "the DynamoDB to use"),
+    Variable("CCR_BUCKET", "ccr", "the bucket"),
+    Variable("CCR_TABLE_PREFIX", "ccr-", "what the name of each table starts with"),
+    Variable("AWS_REGION", "us-east-1", "the region of the bucket and the tables"),
+    Variable(
+        "CCR_EMULATE", "nothing", "function-url: the local process behaves as the front end of a function URL"
+    ),
+    Variable(
+        "CCR_HEAD_BODY",
+        "on behind a function URL, else off",
+        "on: HEAD on a manifest answers with the body too, for a front end that counts it and takes it off",
+    ),
+    Variable("CCR_FAST_READS", "on", "off: read single rows through botocore instead of signing by hand"),
+    Variable("CCR_DEBUG_BACKEND_CALLS", "off", "on: each answer says how many backend calls it took"),
+)
 
 
 class SettingsError(Exception):

@@ -1,4 +1,4 @@
-"""One row by its key: through PynamoDB, or signed by hand at a tenth of the CPU. See ADR 9."""
+"""One row by its key: through PynamoDB, or signed by hand at a third of the CPU. See ADR 9."""
 
 from __future__ import annotations
 

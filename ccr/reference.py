@@ -1,0 +1,62 @@
+"""Writes docs/reference.md: the endpoints, errors and settings as the code has them.
+
+python -m ccr.reference [--check]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from ccr import local
+from chalicelib import config
+from chalicelib.endpoints.routes import ENDPOINTS, Endpoint
+from chalicelib.spec.errors import ErrorCode
+
+PATH: Final = Path(__file__).parents[1] / "docs" / "reference.md"
+
+
+def render() -> str:
+    settings = [(f"`{v.name}`", v.default, v.meaning) for v in (*local.VARIABLES, *config.VARIABLES)]
+    errors = [(f"`{code.name}`", str(code.status), code.message) for code in ErrorCode]
+    sections = (
+        "# Reference\n\nMade from the code by `make reference`; do not edit.",
+        "## Endpoints\n\n`<upload>` is `/v2/<name>`, or `/u/<capability>/v2/<name>`, which takes no other "
+        "credential.\n\n" + _table(("id", "methods", "path", "needs"), map(_endpoint, ENDPOINTS)),
+        "## Errors\n\nThe status is the usual one; 409, 412, 413 and 416 are told apart by it alone.\n\n"
+        + _table(("code", "status", "message"), errors),
+        "## Settings\n\nEnvironment variables; the first ones are those of `make run` alone.\n\n"
+        + _table(("variable", "default", "meaning"), settings),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _endpoint(endpoint: Endpoint) -> tuple[str, ...]:
+    needs = {None: "nothing", "": "a login"}.get(endpoint.action, f"`{endpoint.action}`")
+    return endpoint.id, " ".join(endpoint.methods), f"`{endpoint.path}`", needs
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(_lines(headings, rows))
+
+
+def _lines(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{'---|' * len(headings)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def main(arguments: Sequence[str]) -> int:
+    if "--check" not in arguments:
+        PATH.write_text(render())
+        return 0
+    if PATH.read_text() == render():
+        return 0
+    print("docs/reference.md is not what the code says: make reference", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
