@@ -22,11 +22,10 @@ from ccr.engines.seaweedfs import start_seaweedfs
 from ccr.state import LockedError, Secrets, load_secrets, lock
 from chalicelib.config import Settings, SettingsError, Variable
 from chalicelib.gateway.application import create_application
+from chalicelib.gateway.server import server_config
 from chalicelib.wiring import ADMINISTRATOR, Deployment
 
 ENGINE_SETS: Final = ("embedded", "real")
-KEEP_ALIVE_SECONDS: Final = 75
-DRAIN_SECONDS: Final = 10
 VARIABLES: Final = (
     Variable("CCR_HOST", "127.0.0.1", "the address to listen on"),
     Variable("CCR_PORT", "5000", "the port to listen on; 0 takes a free one"),
@@ -74,18 +73,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
             deployment.prepare()
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
             host = f"{place.host}:{listener.getsockname()[1]}"
-            config = uvicorn.Config(
-                create_application(deployment),
-                http="httptools",
-                access_log=False,
-                log_level="warning",
-                server_header=False,
-                proxy_headers=False,
-                lifespan="off",
-                ws="none",
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-            )
+            config = server_config(create_application(deployment))
             _Announced(config, banner(host, place, password)).run(sockets=[listener])
 
 

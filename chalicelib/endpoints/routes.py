@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from chalicelib.endpoints import blobs, discovery, manifests, token, uploads
 from chalicelib.endpoints.responses import Response
@@ -45,8 +46,8 @@ ENDPOINTS: Final = (
     Endpoint("end-9", ("DELETE",), "/v2/<name>/manifests/<reference>", manifests.delete, DELETE),
     Endpoint("end-10", ("DELETE",), "/v2/<name>/blobs/<digest>", blobs.delete, DELETE),
     Endpoint("end-12a, end-12b", ("GET", "HEAD"), "/v2/<name>/referrers/<digest>", discovery.referrers, PULL),
-    Endpoint("end-13", ("GET", "HEAD"), _UPLOAD, uploads.status, PUSH, is_upload=True),
-    Endpoint("end-14", ("DELETE",), _UPLOAD, uploads.cancel, PUSH, is_upload=True),
+    Endpoint("end-13", ("GET", "HEAD"), _UPLOAD, uploads.status, PUSH),
+    Endpoint("end-14", ("DELETE",), _UPLOAD, uploads.cancel, PUSH),
     Endpoint("catalog", ("GET", "HEAD"), "/v2/_catalog", discovery.catalog, CATALOG_SCOPE),
     Endpoint("token", ("GET", "POST"), "/token", token.issue, None),
 )
@@ -85,5 +86,5 @@ def match(path: str) -> tuple[tuple[Endpoint, ...], dict[str, str]]:
 
 def carries_upload(method: str, path: str) -> bool:
     """Whether the body of such a request is blob bytes, to be streamed."""
-    endpoints, _ = match(path)
+    endpoints, _ = match(unquote(path, errors="replace"))
     return any(e.is_upload and method in e.methods for e in endpoints)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
@@ -14,6 +15,7 @@ from chalicelib.config import FUNCTION_URL, Settings
 from chalicelib.gateway import events
 from chalicelib.gateway.body import BodyPipe
 from chalicelib.gateway.events import Answer
+from chalicelib.gateway.incoming import Disconnected, Incoming, Receive
 from chalicelib.gateway.passthrough import BLOCK, Passthrough
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import SIZE_LIMIT
@@ -22,9 +24,9 @@ from chalicelib.spec.manifest import SIZE_LIMIT
 UPLOADS_AT_ONCE: Final = 12
 EVENTS_AT_ONCE: Final = 32
 _BODILESS: Final = {204, 304}
+_LOG: Final = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -36,10 +38,6 @@ class Handlers(Protocol):
     def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]: ...
     def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]: ...
     def carries_upload(self, method: str, path: str) -> bool: ...
-
-
-class Disconnected(Exception):  # noqa: N818 - not an error: clients may leave
-    """The client left before its request was complete."""
 
 
 def create_application(handlers: Handlers) -> Application:
@@ -61,43 +59,54 @@ class Application:
             await _lifespan(receive, send)
         elif scope["type"] == "http":
             try:
-                await self._http(scope, receive, send)
+                await self._http(scope, Incoming(receive), send)
             except Disconnected:
                 return
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method, path = scope["method"], scope["raw_path"].decode("latin-1")
-        if self._function_url:
-            answer = await self._as_function_url(scope, receive)
-        elif self._handlers.carries_upload(method, path):
-            answer = await self._streamed(scope, receive)
-        else:
-            event = events.to_event(scope, await _read(receive, SIZE_LIMIT))
-            answer = await self._run(self._events, self._handlers.handler, event)
+    async def _http(self, scope: Scope, incoming: Incoming, send: Send) -> None:
+        answer = await self._answer(scope, incoming)
+        if _closes(scope):
+            # The server closes behind the answer, and what it had not read would reset the connection.
+            await incoming.drain()
         if answer[0] == 307 and not self._handlers.settings.redirect_blobs:
-            await self._pass_through(scope, answer, send)
+            await self._pass_through(scope, incoming, answer, send)
         else:
-            await _send(method, answer, send)
+            await _send(scope["method"], answer, send)
 
-    async def _as_function_url(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, incoming: Incoming) -> Answer:
+        method, path = scope["method"], scope["raw_path"].decode("latin-1")
+        try:
+            if self._function_url:
+                return await self._as_function_url(scope, incoming)
+            if self._handlers.carries_upload(method, path):
+                return await self._streamed(scope, incoming)
+            event = events.to_event(scope, await incoming.read(SIZE_LIMIT))
+            return await self._run(self._events, self._handlers.handler, event)
+        except RegistryError as error:
+            return events.refusal(error)
+
+    async def _as_function_url(self, scope: Scope, incoming: Incoming) -> Answer:
         limit = events.body_limit(function_url=True, manifest_limit=SIZE_LIMIT)
-        body = await _read(receive, limit)
+        body = await incoming.read(limit)
         event = events.to_event(scope, body)
         if len(body) > limit or events.is_too_large(event):
-            await _drain(receive)
+            await incoming.drain()
             return events.too_large()
         answer = await self._run(self._events, self._handlers.handler, event)
         return events.as_function_url(scope["method"], answer)
 
-    async def _streamed(self, scope: Scope, receive: Receive) -> Answer:
-        loop = asyncio.get_running_loop()
-        pipe = BodyPipe(loop)
-        pump = asyncio.create_task(_pump(receive, pipe))
+    async def _streamed(self, scope: Scope, incoming: Incoming) -> Answer:
+        """The rest of a body that the handler did not want is thrown away by the server."""
+        pipe = BodyPipe(asyncio.get_running_loop())
+        pump = asyncio.create_task(incoming.pump(pipe))
         event = events.to_event(scope, None)
         try:
             return await self._run(self._uploads, self._handlers.streamed, event, pipe)
         finally:
+            # Where the server stops first, the thread must not wait for bytes that nobody brings.
+            pipe.hang_up()
             pump.cancel()
+            await asyncio.wait([pump])
 
     async def _run(
         self, pool: ThreadPoolExecutor, handler: Callable[..., dict[str, Any]], *args: Any
@@ -105,77 +114,58 @@ class Application:
         call = functools.partial(_answered, handler, *args)
         return await asyncio.get_running_loop().run_in_executor(pool, call)
 
-    async def _pass_through(self, scope: Scope, answer: Answer, send: Send) -> None:
-        loop = asyncio.get_running_loop()
+    async def _pass_through(self, scope: Scope, incoming: Incoming, answer: Answer, send: Send) -> None:
         told = dict(answer[1])
         asked = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         url, digest = told[b"location"].decode(), told[b"docker-content-digest"]
-        opened = await loop.run_in_executor(
-            self._events, self._passthrough.open, scope["method"], url, asked, digest
-        )
-        if opened is None:
-            await _send(scope["method"], _refused(), send)
-            return
-        status, headers, source = opened
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._copy(source, send)
-
-    async def _copy(self, source: urllib3.BaseHTTPResponse, send: Send) -> None:
-        loop = asyncio.get_running_loop()
+        opened = functools.partial(self._passthrough.open, scope["method"], url, asked, digest)
         try:
+            status, headers, source = await asyncio.get_running_loop().run_in_executor(self._events, opened)
+        except RegistryError as error:
+            await _send(scope["method"], events.refusal(error), send)
+            return
+        await self._copy((status, headers), source, incoming, send)
+
+    async def _copy(
+        self,
+        start: tuple[int, events.Headers],
+        source: urllib3.BaseHTTPResponse,
+        incoming: Incoming,
+        send: Send,
+    ) -> None:
+        """Left incomplete where S3 fails, so that the server breaks the connection and the client knows."""
+        loop = asyncio.get_running_loop()
+        gone = asyncio.create_task(incoming.gone())
+        try:
+            await send({"type": "http.response.start", "status": start[0], "headers": start[1]})
             while block := await loop.run_in_executor(self._events, source.read, BLOCK):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
+                if gone.done():
+                    return
             await send({"type": "http.response.body", "body": b""})
+        except urllib3.exceptions.HTTPError as error:
+            _LOG.warning("the storage broke off in the middle of a blob: %s", type(error).__name__)
         finally:
+            gone.cancel()
             source.close()
             source.release_conn()
 
 
 def _answered(handler: Callable[..., dict[str, Any]], *args: Any) -> Answer:
-    return events.from_event(handler(*args))
+    try:
+        return events.from_event(handler(*args))
+    except Exception:  # noqa: BLE001 - nothing but an answer reaches a client
+        _LOG.exception("the handler failed")
+        message = "the registry failed to answer; try again"
+        return events.refusal(RegistryError(ErrorCode.UNSUPPORTED, message, status=500))
 
 
-def _refused() -> Answer:
-    error = RegistryError(
-        ErrorCode.BLOB_UNKNOWN, "the storage does not answer for this blob; try again", status=502
-    )
-    body = str(error).encode()
-    return 502, [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())], body
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    """The body, or its first `limit` bytes and one more. Raises Disconnected."""
-    chunks: list[bytes] = []
-    size, more = 0, True
-    while more and size <= limit:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        more = message.get("more_body", False)
-    return b"".join(chunks)[: limit + 1]
-
-
-async def _drain(receive: Receive) -> None:
-    """Some clients hang when they are answered before they have sent everything."""
-    more = True
-    while more:
-        message = await receive()
-        more = message["type"] == "http.request" and message.get("more_body", False)
-
-
-async def _pump(receive: Receive, pipe: BodyPipe) -> None:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            pipe.hang_up()
-            return
-        if body := message.get("body", b""):
-            await pipe.feed(body)
-        more = message.get("more_body", False)
-    pipe.end()
+def _closes(scope: Scope) -> bool:
+    """Whether this request is the last of its connection."""
+    if scope["http_version"] != "1.1":
+        return True
+    named = [value.lower() for name, value in scope["headers"] if name == b"connection"]
+    return any(token.strip() == b"close" for value in named for token in value.split(b","))
 
 
 async def _send(method: str, answer: Answer, send: Send) -> None:

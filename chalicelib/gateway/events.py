@@ -12,6 +12,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from chalicelib.spec.errors import RegistryError
+
 EVENT_BYTES: Final = 6_291_456
 # What the rest of an event takes, so that a body can be refused before all of it is read.
 _BODY_BYTES: Final = EVENT_BYTES * 3 // 4
@@ -51,6 +53,13 @@ def from_event(answer: Mapping[str, Any]) -> Answer:
     text = answer.get("body") or ""
     body = base64.b64decode(text) if answer.get("isBase64Encoded") else text.encode()
     return answer["statusCode"], _encoded(answer["headers"].items()), body
+
+
+def refusal(error: RegistryError) -> Answer:
+    """The error envelope of `spec.md#error-codes`, for what no handler saw."""
+    body = json.dumps(error.envelope()).encode()
+    headers = {**error.headers, "Content-Type": "application/json", "Content-Length": str(len(body))}
+    return error.status, _encoded(headers.items()), body
 
 
 def is_too_large(event: Mapping[str, Any]) -> bool:

@@ -1,0 +1,176 @@
+"""HTTP/1.1 as uvicorn and httptools read it, with bounds on a head and refusals in the envelope.
+
+What the parser lets through and RFC 9112 does not, is refused here: two readings of one request are
+how a request is smuggled past a front end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from chalicelib.gateway import events
+from chalicelib.spec.errors import ErrorCode, RegistryError
+
+HEAD_LIMIT: Final = 64 * 1024
+HEAD_SECONDS: Final = 30
+LINGER_SECONDS: Final = 2
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._in_head = False
+        self._in_body = False
+        self._head_size = 0
+        self._unparsed = 0
+        self._refusal: RegistryError | None = None
+        self._lingers = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._time_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingers:
+            return
+        self._unparsed += len(data)
+        super().data_received(data)
+        if self._unparsed > HEAD_LIMIT:
+            self._refusal = _too_large()
+            self.send_400_response("")
+        if self._is_answered() and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            # What is left of a body refused early has come; uvicorn would wait for more for ever.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_size = True, 0
+        self._time_head()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        if self._in_head:  # else a trailer, which is no header of the request
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._unparsed = False, 0
+        self._stop_timer()
+        upgrades = self.parser.should_upgrade()
+        self._refusal = _unsound(self.parser.get_http_version(), self.headers, upgrades=upgrades)
+        if self._refusal is not None:
+            raise self._refusal
+        super().on_headers_complete()
+        self._in_body = True
+        if upgrades:  # the parser reads nothing after it
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        self._unparsed = 0
+
+    def on_message_complete(self) -> None:
+        self._in_body, self._unparsed = False, 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are for no user
+        """Answer what cannot be read, unless an answer is on its way already."""
+        if not self._in_body and self._is_busy():
+            # The request before this one gets its answer, then the connection ends.
+            self.cycle.keep_alive = False
+            return
+        if self.pipeline or (self._in_body and self.cycle.response_started):
+            self.transport.close()
+            return
+        self._refuse(self._refusal or _unreadable())
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A client may offer to upgrade; going on without is the answer."""
+
+    def _refuse(self, error: RegistryError) -> None:
+        """Say why, then read on for a moment: closing over unread bytes would take the answer back."""
+        status, headers, body = events.refusal(error)
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), b"connection: close"]
+        lines += [name + b": " + value for name, value in headers]
+        self._lingers = True
+        self._stop_timer()
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _count(self, size: int) -> None:
+        self._unparsed = 0
+        self._head_size += size
+        if self._in_head and self._head_size > HEAD_LIMIT:
+            self._refusal = _too_large()
+            raise self._refusal
+
+    def _time_head(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        if not self._in_head:
+            self.transport.close()
+            return
+        self._refusal = RegistryError(
+            ErrorCode.SIZE_INVALID, "the head of the request ended early; send it again", status=408
+        )
+        self.send_400_response("")
+
+    def _is_busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_answered(self) -> bool:
+        return self.cycle is not None and self.cycle.response_complete
+
+
+def _unsound(version: str, headers: list[tuple[bytes, bytes]], *, upgrades: bool) -> RegistryError | None:
+    """Why a head that can be parsed is refused nevertheless, or None."""
+    if version not in {"1.0", "1.1"}:
+        return _unreadable("the request line ends with HTTP/1.1")
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        return _unreadable("a request has one Host header")
+    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings and (codings != [b"chunked"] or version != "1.1"):
+        return _unreadable("the only transfer coding is chunked, of HTTP/1.1")
+    lengths = [value for name, value in headers if name == b"content-length"]
+    if upgrades and (codings or lengths not in ([], [b"0"])):
+        return _unreadable("a request with a body offers no Upgrade")
+    return None
+
+
+def _unreadable(why: str = "send requests as RFC 9112 has them") -> RegistryError:
+    return RegistryError(ErrorCode.UNSUPPORTED, f"this is not sound HTTP/1.1: {why}", status=400)
+
+
+def _too_large() -> RegistryError:
+    message = f"the head of the request has more than {HEAD_LIMIT} bytes"
+    return RegistryError(ErrorCode.SIZE_INVALID, message, status=431)
