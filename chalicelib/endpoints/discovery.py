@@ -10,6 +10,7 @@ from chalicelib.registry.discovery import PAGE_LIMIT, Page
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import OCI_INDEX
+from chalicelib.spec.reference import NAME_LIMIT
 
 
 def version(_services: Services, _call: Call) -> Response:
@@ -18,7 +19,7 @@ def version(_services: Services, _call: Call) -> Response:
 
 def tag_list(services: Services, call: Call) -> Response:
     limit = _limit(call.request)
-    page = services.discovery.tag_list(call.repository, call.request.first("last"), limit)
+    page = services.discovery.tag_list(call.repository, _last(call.request), limit)
     name = call.repository.name
     return as_json({"name": name, "tags": page.entries}, headers=_link(f"/v2/{name}/tags/list", page, limit))
 
@@ -26,7 +27,7 @@ def tag_list(services: Services, call: Call) -> Response:
 def catalog(services: Services, call: Call) -> Response:
     """The repositories that the caller may pull from."""
     limit = _limit(call.request)
-    last, principal = call.request.first("last"), call.principal
+    last, principal = _last(call.request), call.principal
 
     def may_see(name: str) -> bool:
         return PULL in principal.everywhere or principal.allows(PULL, name)
@@ -39,9 +40,9 @@ def referrers(services: Services, call: Call) -> Response:
     """An index, of nothing where nothing refers to the digest: never 404."""
     subject = Digest.parse(call.parameters["digest"])
     artifact_type = call.request.first("artifactType")
-    entries, following = services.discovery.referrers(
-        call.repository, subject, artifact_type, call.request.first("last")
-    )
+    last = call.request.first("last")
+    after = Digest.parse(last) if last else ""
+    entries, following = services.discovery.referrers(call.repository, subject, artifact_type, after)
     headers: dict[str, str] = {}
     if artifact_type:
         headers["OCI-Filters-Applied"] = "artifactType"
@@ -58,7 +59,12 @@ def _limit(request: Request) -> int:
         return PAGE_LIMIT
     if not (text.isascii() and text.isdigit()):
         raise RegistryError(ErrorCode.UNSUPPORTED, "n is the number of entries wanted, 0 or more", status=400)
-    return min(int(text[:9]), PAGE_LIMIT)
+    return min(int(text.lstrip("0")[:9] or "0"), PAGE_LIMIT)
+
+
+def _last(request: Request) -> str:
+    """What a page begins after. Nothing listed is longer than a name, so neither need this be."""
+    return request.first("last")[:NAME_LIMIT]
 
 
 def _link(path: str, page: Page, limit: int) -> dict[str, str]:

@@ -6,9 +6,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
@@ -40,7 +39,7 @@ class Request:
             raw_path=str(event.get("rawPath") or "/"),
             query=tuple(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)),
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
-            blocks=[_body(event)] if blocks is None else blocks,
+            blocks=_body(event) if blocks is None else blocks,
             source_ip=str(http.get("sourceIp", "")),
         )
 
@@ -69,11 +68,13 @@ class Request:
         return int(text) if _LENGTH.fullmatch(text) else None
 
 
-def _body(event: Mapping[str, Any]) -> bytes:
+def _body(event: Mapping[str, Any]) -> Iterator[bytes]:
+    """Decoded when it is read, so that a body that is none is refused by whoever needs one."""
     text = event.get("body") or ""
     if not event.get("isBase64Encoded"):
-        return str(text).encode()
+        yield str(text).encode()
+        return
     try:
-        return base64.b64decode(text)
-    except binascii.Error as error:
-        raise RegistryError(ErrorCode.SIZE_INVALID, "the body is not base64") from error
+        yield base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise RegistryError(ErrorCode.SIZE_INVALID, "the body is not base64; send it again") from error

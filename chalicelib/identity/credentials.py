@@ -65,7 +65,7 @@ class Verifier:
 
     def verify(self, id_: str, secret: str) -> Principal | None:
         """The principal, or None whatever the reason. One read."""
-        if not id_ or len(id_) > SECRET_LIMIT or len(secret) > SECRET_LIMIT:
+        if not id_ or len(id_.encode()) > SECRET_LIMIT or len(secret) > SECRET_LIMIT:
             return None
         credential = self.store.get(id_)
         stored = credential.secret_hash if credential else _NOBODY

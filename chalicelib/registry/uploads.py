@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +21,8 @@ SESSION_SECONDS: Final = 24 * 3600
 LEASE_SECONDS: Final = 60
 _RENEW_SECONDS: Final = 20
 _MULTIPART: Final = "multipart"
+# As `open` makes them: what is none must not reach the table, whose keys have a size.
+_SESSION: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Uploads:
 
     def status(self, repository: Repository, session: str) -> UploadRow:
         """Raises BLOB_UPLOAD_UNKNOWN (404)."""
-        row = self.sessions.get(session)
+        row = self.sessions.get(session) if _SESSION.fullmatch(session) else None
         if row is None or row.repository != repository:
             raise unknown_upload()
         return row
@@ -110,6 +113,8 @@ class Uploads:
 
     def _acquire(self, repository: Repository, session: str) -> tuple[str, UploadRow]:
         writer, now = secrets.token_hex(8), int(self.clock())
+        if not _SESSION.fullmatch(session):
+            raise unknown_upload()
         row = self.sessions.acquire(session, writer, now=now, lease=now + LEASE_SECONDS)
         if row is None:
             self.status(repository, session)

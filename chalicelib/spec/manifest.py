@@ -157,12 +157,13 @@ def _annotations(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _check_referrer_size(manifest: Manifest) -> None:
-    """A referrer's annotations are copied into its edge row, and a row holds 400 KB."""
+    """A referrer's annotations and type are copied into its edge row, and a row holds 400 KB."""
     if manifest.subject is None:
         return
-    if len(json.dumps(manifest.annotations)) > REFERRER_ANNOTATIONS_LIMIT:
+    if len(json.dumps([manifest.annotations, manifest.artifact_type])) > REFERRER_ANNOTATIONS_LIMIT:
         limit = REFERRER_ANNOTATIONS_LIMIT
-        raise _invalid(f"the annotations of a manifest with a subject have at most {limit} bytes", status=413)
+        message = f"the annotations and artifactType of a manifest with a subject have at most {limit} bytes"
+        raise _invalid(message, status=413)
 
 
 def _invalid(message: str, status: int = 0) -> RegistryError:
