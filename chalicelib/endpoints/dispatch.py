@@ -11,7 +11,7 @@ from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response, refusal
 from chalicelib.endpoints.routes import Endpoint
 from chalicelib.endpoints.services import Call, Services
-from chalicelib.identity.grants import Principal
+from chalicelib.identity.grants import PULL, PUSH, Principal
 from chalicelib.registry.blobs import busy, unknown_upload
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name
@@ -78,6 +78,9 @@ def _principal(
 
 def _authorised(services: Services, request: Request, action: str, name: str) -> Principal:
     scope = scope_for(action, name) if _is_quotable(name) else ""
+    source = request.first("from") if action == PUSH and request.first("mount") else ""
+    if source and _is_quotable(source):
+        scope += f" {scope_for(PULL, source)}"
     challenge = Challenge(f"{base_url(services, request)}/token", services.settings.service, scope)
     return authorise(services, request, action, name, challenge)
 
