@@ -1,0 +1,52 @@
+"""One suite for every backend: `deployment` is each of them in turn, `on_engines` those that are real."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from chalicelib.spec.reference import Repository
+from chalicelib.wiring import Deployment
+from tests.engines.backends import BACKENDS, EMBEDDED, ENGINES, MOTO, Engines, deployed
+
+
+@pytest.fixture(scope="package")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    with ExitStack() as stack:
+        yield Engines(tmp_path_factory.mktemp("engines"), stack)
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def deployment(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Deployment]:
+    with deployed(request.param, engines) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def on_engines(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Deployment]:
+    """Where threads may race: moto loses writes."""
+    with deployed(request.param, engines) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module", params=[MOTO, EMBEDDED], ids=[MOTO, "weed"])
+def on_s3(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Deployment]:
+    with deployed(request.param, engines) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def on_weed(engines: Engines) -> Iterator[Deployment]:
+    """Where signatures and checksums are checked: moto does neither."""
+    with deployed(EMBEDDED, engines) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def repository() -> Repository:
+    """In an account and a registry that no other test has."""
+    name = os.urandom(6).hex()
+    return Repository(f"account-{name}", f"registry-{name}/some/app")
