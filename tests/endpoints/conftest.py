@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from moto import mock_aws
 
 from chalicelib.config import Settings
 from chalicelib.wiring import Deployment
+from tests.endpoints import inventory
 from tests.endpoints.driver import PASSWORD, Driver
 
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+SETTINGS = Settings(token_key=b"key of the tests".ljust(32), show_backend_calls=True, head_carries_body=False)
 
 
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(token_key=b"key of the tests".ljust(32), show_backend_calls=True, head_carries_body=False)
-
-
-@pytest.fixture
-def deployment(_credentials: None, settings: Settings) -> Iterator[Deployment]:
-    with mock_aws():
-        deployment = Deployment(settings)
+@pytest.fixture(scope="package")
+def _aws() -> Iterator[None]:
+    """Tables take a second to make: once, and each test wipes what is in them."""
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        deployment = Deployment(SETTINGS)
         deployment.prepare()
         deployment.set_admin(PASSWORD)
-        yield deployment
+        yield
+
+
+@pytest.fixture(scope="package")
+def _made(_aws: None) -> dict[Settings, Deployment]:
+    return {}
+
+
+@pytest.fixture
+def deploy(_made: dict[Settings, Deployment]) -> Callable[..., Deployment]:
+    """A deployment with the given settings changed, on the tables of all."""
+    inventory.wipe()
+
+    def made(**changes: Any) -> Deployment:
+        settings = replace(SETTINGS, **changes)
+        if settings not in _made:
+            _made[settings] = Deployment(settings)
+        _made[settings].services.manifests.named.clear()
+        return _made[settings]
+
+    return made
+
+
+@pytest.fixture
+def deployment(deploy: Callable[..., Deployment]) -> Deployment:
+    return deploy()
 
 
 @pytest.fixture

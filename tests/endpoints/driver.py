@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -25,8 +26,12 @@ class Answer:
     body: bytes
 
     @property
+    def document(self) -> Any:
+        return json.loads(self.body)
+
+    @property
     def codes(self) -> list[str]:
-        return [entry["code"] for entry in json.loads(self.body)["errors"]]
+        return [entry["code"] for entry in self.document["errors"]]
 
     @property
     def calls(self) -> tuple[int, int]:
@@ -57,8 +62,11 @@ class Driver:
         body: bytes = b"",
         **headers: str,
     ) -> Answer:
-        event = self.event(method, path, query or {}, body, headers)
-        answer = self.deployment.handler(event)
+        return self.deliver(self.event(method, path, query or {}, body, headers))
+
+    def deliver(self, event: dict[str, Any], blocks: Iterable[bytes] | None = None) -> Answer:
+        """An event as it is, its body beside it where `blocks` are given."""
+        answer = self.deployment.handler(event) if blocks is None else self.deployment.streamed(event, blocks)
         return Answer(
             answer["statusCode"],
             {name.lower(): value for name, value in answer["headers"].items()},

@@ -1,0 +1,240 @@
+"""Logging in: the challenge, `/token` both ways, and every credential and token that is none."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+
+from chalicelib.identity.capability import derive_key
+from chalicelib.identity.tokens import LIFETIME_SECONDS
+from chalicelib.wiring import Deployment
+from tests.endpoints.conftest import SETTINGS
+from tests.endpoints.driver import PASSWORD, Driver
+from tests.endpoints.refusals import nothing_left_behind, refused
+
+KEY = derive_key(SETTINGS.token_key, "token")
+SCOPE = "repository:dev/app:pull,push,delete"
+
+
+def basic(text: str | bytes) -> str:
+    raw = text if isinstance(text, bytes) else text.encode()
+    return "Basic " + base64.b64encode(raw).decode()
+
+
+ADMIN = basic(f"admin:{PASSWORD}")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/v2/", None),
+        ("GET", "/v2/dev/app/manifests/v1", "repository:dev/app:pull"),
+        ("PUT", "/v2/dev/app/manifests/v1", "repository:dev/app:pull,push"),
+        ("DELETE", "/v2/dev/app/manifests/v1", "repository:dev/app:delete"),
+        ("POST", "/v2/dev/app/blobs/uploads/", "repository:dev/app:pull,push"),
+        ("GET", "/v2/_catalog", "registry:catalog:*"),
+    ],
+)
+def test_the_challenge_names_the_scope_to_ask_for(
+    driver: Driver, method: str, path: str, scope: str | None
+) -> None:
+    driver.authorization = ""
+    with nothing_left_behind():
+        answer = driver.call(method, path)
+    refused(answer, 401, "UNAUTHORIZED", "log in")
+    wanted = f',scope="{scope}"' if scope else ""
+    assert answer.headers["www-authenticate"] == (
+        f'Bearer realm="https://registry.test/token",service="ccr"{wanted}'
+    )
+
+
+def test_the_challenge_follows_the_proxy_in_front_and_the_public_url(
+    deployment: Deployment, deploy: Callable[..., Deployment]
+) -> None:
+    plain = Driver(deployment).call("GET", "/v2/", x_forwarded_proto="http")
+    assert 'realm="http://registry.test/token"' in plain.headers["www-authenticate"]
+    named = Driver(deploy(public_url="https://images.example")).call("GET", "/v2/", x_forwarded_proto="http")
+    assert 'realm="https://images.example/token"' in named.headers["www-authenticate"]
+
+
+def test_a_token_says_how_long_it_lasts_and_what_it_is_for(driver: Driver) -> None:
+    answer = driver.call("GET", "/token", {"scope": SCOPE, "service": "ccr"}, authorization=ADMIN)
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "no-store"
+    document = answer.document
+    assert document["token"] == document["access_token"]
+    assert (document["expires_in"], document["scope"]) == (LIFETIME_SECONDS, SCOPE)
+    claims = jwt.decode(document["token"], KEY, ["HS256"], audience="ccr")
+    assert claims["access"] == [
+        {"type": "repository", "name": "dev/app", "actions": ["pull", "push", "delete"]}
+    ]
+
+
+def test_a_token_by_post_is_as_good(driver: Driver) -> None:
+    form = f"grant_type=password&username=admin&password={PASSWORD}&scope={SCOPE}".replace(" ", "+")
+    answer = driver.call("POST", "/token", body=form.encode())
+    driver.authorization = "Bearer " + answer.document["access_token"]
+    refused(driver.call("GET", driver.of("manifests/none")), 404, "MANIFEST_UNKNOWN")
+
+
+@pytest.mark.parametrize("scope", ["", "x", "repository:dev/app", "repository::pull", "no:such:action"])
+def test_a_scope_that_is_none_gives_a_token_for_nothing(driver: Driver, scope: str) -> None:
+    answer = driver.call("GET", "/token", {"scope": scope}, authorization=ADMIN)
+    assert (answer.status, answer.document["scope"]) == (200, "")
+    driver.authorization = "Bearer " + answer.document["token"]
+    assert driver.call("GET", "/v2/").status == 200
+    denied = driver.call("GET", driver.of("tags/list"))
+    refused(denied, 401, "UNAUTHORIZED", "scope")
+    assert 'error="insufficient_scope"' in denied.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Basic",
+        "Basic ",
+        "Basic !!!!",
+        "Basic YWRtaW4",
+        "Basic é",
+        basic("admin"),
+        basic(":"),
+        basic("admin:"),
+        basic("admin:wrong"),
+        basic(f"nobody:{PASSWORD}"),
+        basic(f"ADMIN:{PASSWORD}"),
+        basic(f" admin:{PASSWORD}"),
+        basic(b"admin:\xff\xfe"),
+        basic("admin\0:" + PASSWORD),
+        basic(f"{'é' * 1024}:{PASSWORD}"),
+        basic("admin:" + "x" * 5000),
+        "Negotiate abc",
+        PASSWORD,
+        base64.b64encode(f"admin:{PASSWORD}".encode()).decode(),
+    ],
+)
+@pytest.mark.parametrize("path", ["/token", "/v2/"])
+def test_a_credential_that_is_none_is_refused(driver: Driver, authorization: str, path: str) -> None:
+    with nothing_left_behind():
+        answer = driver.call("GET", path, authorization=authorization)
+    refused(answer, 401, "UNAUTHORIZED")
+    assert answer.headers["www-authenticate"].startswith("Basic " if path == "/token" else "Bearer ")
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "code", "says"),
+    [
+        (b"", 400, "UNSUPPORTED", "grant_type=password"),
+        (b"\xff\xfe\x00", 400, "UNSUPPORTED", "grant_type=password"),
+        (b"grant_type=refresh_token&refresh_token=x", 400, "UNSUPPORTED", "grant_type=password"),
+        (b"grant_type=password", 401, "UNAUTHORIZED", "password"),
+        (b"grant_type=password&username=admin&password=wrong", 401, "UNAUTHORIZED", "password"),
+        (b"grant_type=password&username=" + b"%F0%9F%90%B3" * 600, 401, "UNAUTHORIZED", "password"),
+        (b"grant_type=password&" + b"a=b&" * 20_000, 413, "SIZE_INVALID", "at most"),
+    ],
+)
+def test_a_form_that_is_none_is_refused(
+    driver: Driver, form: bytes, status: int, code: str, says: str
+) -> None:
+    with nothing_left_behind():
+        refused(driver.call("POST", "/token", body=form), status, code, says)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = int(time.time())
+    access = [{"type": "repository", "name": "dev/app", "actions": ["pull", "push", "delete"]}]
+    return {
+        "iss": "ccr",
+        "aud": "ccr",
+        "sub": "admin",
+        "iat": now,
+        "nbf": now,
+        "exp": now + 600,
+        "account": "default",
+        "everywhere": [],
+        "access": access,
+        **changes,
+    }
+
+
+def unsigned(header: dict[str, Any], signature: str = "") -> str:
+    parts = [json.dumps(header), json.dumps(claims())]
+    encoded = [base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts]
+    return ".".join([*encoded, signature])
+
+
+def test_the_tokens_below_fail_for_what_is_wrong_with_them_alone(driver: Driver) -> None:
+    driver.authorization = "Bearer " + jwt.encode(claims(), KEY, "HS256")
+    refused(driver.call("GET", driver.of("manifests/none")), 404, "MANIFEST_UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("x", id="garbage"),
+        pytest.param("a.b.c", id="dotted garbage"),
+        pytest.param("é" * 40, id="not ascii"),
+        pytest.param("A" * 40_000, id="very long"),
+        pytest.param(jwt.encode(claims(exp=int(time.time()) - 60), KEY), id="expired"),
+        pytest.param(jwt.encode(claims(nbf=int(time.time()) + 600), KEY), id="not yet"),
+        pytest.param(jwt.encode(claims(aud="other"), KEY), id="another audience"),
+        pytest.param(jwt.encode(claims(aud=["x", "y"]), KEY), id="other audiences"),
+        pytest.param(jwt.encode(claims(iss="other"), KEY), id="another issuer"),
+        pytest.param(jwt.encode(claims(exp="soon"), KEY), id="an expiry that is none"),
+        pytest.param(jwt.encode({k: v for k, v in claims().items() if k != "exp"}, KEY), id="no expiry"),
+        pytest.param(jwt.encode(claims(), b"another key".ljust(32)), id="another key"),
+        pytest.param(jwt.encode(claims(), SETTINGS.token_key), id="the key that keys are made of"),
+        pytest.param(
+            jwt.encode(claims(), derive_key(SETTINGS.token_key, "capability")), id="the key of capabilities"
+        ),
+        pytest.param(jwt.encode(claims(), None, "none"), id="alg none"),
+        pytest.param(unsigned({"alg": "None"}), id="alg None"),
+        pytest.param(unsigned({"alg": "HS256"}), id="no signature"),
+        pytest.param(unsigned({"typ": "JWT"}), id="no alg"),
+        pytest.param(unsigned({"alg": ["HS256"]}, "AAAA"), id="alg a list"),
+        pytest.param(jwt.encode(claims(), KEY + KEY, "HS512"), id="HS512"),
+        pytest.param(unsigned({"alg": "RS256"}, "AAAA"), id="RS256"),
+        pytest.param(
+            jwt.encode(claims(), b"other".ljust(32), headers={"jwk": {"kty": "oct", "k": "b3RoZXI"}}),
+            id="a key of its own",
+        ),
+    ],
+)
+def test_a_token_that_is_none_is_refused(driver: Driver, token: str) -> None:
+    driver.authorization = f"Bearer {token}"
+    with nothing_left_behind():
+        answer = driver.call("POST", driver.of("blobs/uploads/"))
+    refused(answer, 401, "UNAUTHORIZED", "log in")
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+def test_a_token_is_for_one_repository(driver: Driver) -> None:
+    driver.push_image("v1")
+    other = Driver(driver.deployment, "dev/other")
+    other.log_in()
+    with nothing_left_behind():
+        for method, path in (
+            ("GET", "manifests/v1"),
+            ("PUT", "manifests/v2"),
+            ("GET", "tags/list"),
+            ("POST", "blobs/uploads/"),
+            ("DELETE", "manifests/v1"),
+        ):
+            refused(
+                other.call(method, driver.of(path), body=b"{}" if method == "PUT" else b""),
+                401,
+                "UNAUTHORIZED",
+            )
+
+
+def test_the_word_bearer_may_be_written_in_any_case(driver: Driver) -> None:
+    token = driver.authorization.partition(" ")[2]
+    assert driver.call("GET", "/v2/", authorization=f"bEARER {token}").status == 200
+    assert driver.call("GET", "/v2/", authorization=f"bASIC {ADMIN.partition(' ')[2]}").status == 200
