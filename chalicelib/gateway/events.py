@@ -26,7 +26,7 @@ Answer = tuple[int, Headers, bytes]
 def to_event(scope: Mapping[str, Any], body: bytes | None) -> dict[str, Any]:
     """`body` is None where it comes beside the event."""
     headers = _joined(scope["headers"])
-    headers["x-forwarded-proto"] = scope["scheme"]
+    headers["x-forwarded-proto"] = _scheme(headers, scope)
     client = scope.get("client") or ("", 0)
     path = scope["raw_path"].decode("latin-1")
     return {
@@ -86,6 +86,12 @@ def as_function_url(method: str, answer: Answer) -> Answer:
 def body_limit(*, function_url: bool, manifest_limit: int) -> int:
     """How much of a body to read before it is known to be too large."""
     return _BODY_BYTES if function_url else manifest_limit
+
+
+def _scheme(headers: Mapping[str, str], scope: Mapping[str, Any]) -> str:
+    """A TLS proxy in front is believed: whoever lies to us only misleads itself about its realm."""
+    told = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return told if told in {"http", "https"} else str(scope["scheme"])
 
 
 def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -55,7 +55,7 @@ class Uploads:
     def status(self, repository: Repository, session: str) -> UploadRow:
         """Raises BLOB_UPLOAD_UNKNOWN (404)."""
         row = self.sessions.get(session) if _SESSION.fullmatch(session) else None
-        if row is None or row.repository != repository:
+        if row is None or row.repository != repository or row.expires < self.clock():
             raise unknown_upload()
         return row
 
