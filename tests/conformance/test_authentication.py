@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.conformance.ways import EMBEDDED
 from tests.support.client import Client, refused
 from tests.support.content import UNKNOWN, digest_of, image
 
@@ -64,6 +65,7 @@ def test_the_version_check_challenges_then_answers(client: Client, path: str) ->
         assert answer.headers["Docker-Distribution-API-Version"] == "registry/2.0"
 
 
+@EMBEDDED
 @pytest.mark.parametrize(
     ("method", "path", "actions"),
     [
@@ -142,6 +144,7 @@ def test_a_password_can_be_posted_as_oauth_has_it(client: Client) -> None:
     refused(_bare(client, "POST", "/token", data=other), 400, "UNSUPPORTED")
 
 
+@EMBEDDED
 @pytest.mark.parametrize(
     "authorization",
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
+from tests.conformance.ways import EMBEDDED, PASSED_THROUGH, REDIRECTED
 from tests.support.client import Client, refused
 from tests.support.content import UNKNOWN, digest_of, random_bytes
 
@@ -38,7 +39,7 @@ def test_the_registry_names_the_digest_that_was_asked_for(
     assert answer.headers["Docker-Content-Digest"] == digest
 
 
-@pytest.mark.parametrize("way", ["redirect", "real", "function-url"], indirect=True)
+@REDIRECTED
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 def test_a_redirect_serves_whoever_holds_it(client: Client, method: str) -> None:
     """Go's client keeps its Authorization between two ports of one host."""
@@ -54,7 +55,7 @@ def test_a_redirect_serves_whoever_holds_it(client: Client, method: str) -> None
         assert blob.content == (b"signed for" if method == "GET" else b"")
 
 
-@pytest.mark.parametrize("way", ["passthrough"], indirect=True)
+@PASSED_THROUGH
 def test_no_redirect_is_seen_when_blobs_pass_through(client: Client) -> None:
     digest = client.push_blob(b"carried")
     answer = client.get(f"blobs/{digest}", allow_redirects=False)
@@ -70,6 +71,7 @@ def test_a_missing_blob_is_404(client: Client, digest: str, method: str) -> None
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
 
 
+@EMBEDDED
 @pytest.mark.parametrize("digest", ["sha256:totallywrong", "sha256:", "latest", "md5:" + "0" * 32])
 def test_a_malformed_digest_is_refused(client: Client, digest: str) -> None:
     refused(client.get(f"blobs/{digest}"), 400, "DIGEST_INVALID")
@@ -93,17 +95,17 @@ def test_a_blob_is_seen_only_in_its_repository(client: Client, other: Client) ->
         (f"bytes={SIZE - 1}-", SIZE - 1, SIZE - 1),
     ],
 )
-@ALGORITHMS
-def test_part_of_a_blob_is_206(client: Client, asked: str, first: int, last: int, algorithm: str) -> None:
+def test_part_of_a_blob_is_206(client: Client, asked: str, first: int, last: int) -> None:
     content = random_bytes(SIZE)
-    digest = client.push_blob(content, algorithm)
+    for algorithm in ("sha256", "sha512"):
+        digest = client.push_blob(content, algorithm)
 
-    answer = client.get(f"blobs/{digest}", headers={"Range": asked})
+        answer = client.get(f"blobs/{digest}", headers={"Range": asked})
 
-    assert answer.status_code == 206
-    assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
-    assert answer.headers["Content-Length"] == str(last - first + 1)
-    assert answer.content == content[first : last + 1]
+        assert answer.status_code == 206
+        assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
+        assert answer.headers["Content-Length"] == str(last - first + 1)
+        assert answer.content == content[first : last + 1]
 
 
 def test_a_range_past_the_end_of_a_larger_blob_is_served(client: Client) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.conformance.ways import EMBEDDED
 from tests.support.client import Client, refused
 from tests.support.content import image
 
@@ -44,6 +45,7 @@ def test_a_catalog_of_no_entries_leads_nowhere(client: Client, shelf: list[str])
     assert _catalog(client, n="0") == ([], "")
 
 
+@EMBEDDED
 def test_a_count_that_is_none_is_400(client: Client) -> None:
     refused(client.call("GET", "/v2/_catalog", params={"n": "x"}), 400, "UNSUPPORTED")
 

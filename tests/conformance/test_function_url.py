@@ -10,10 +10,11 @@ import requests
 
 from tests.conformance.edge import CHALLENGE, REMAPPED, Edge
 from tests.conformance.upload_forms import pieces, send_chunks
+from tests.conformance.ways import BARE
 from tests.support.client import Client
 from tests.support.content import UNKNOWN, digest_of, image, random_bytes
 
-pytestmark = pytest.mark.parametrize("way", ["function-url"], indirect=True)
+pytestmark = BARE
 
 EVENT_BYTES = 6_291_456
 TOO_LARGE = b'{"Message": "Request must be smaller than 6291456 bytes"}'

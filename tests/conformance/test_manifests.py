@@ -18,6 +18,7 @@ from tests.conformance.documents import (
     plain_image,
     unknown_media_type,
 )
+from tests.conformance.ways import EMBEDDED, ONCE
 from tests.support.client import Client, refused
 from tests.support.content import (
     DOCKER_IMAGE,
@@ -66,6 +67,7 @@ def _serves(client: Client, url: str, expected: Document, algorithm: str = "sha2
     assert answer.content == expected.raw
 
 
+@EMBEDDED
 @EVERY_KIND
 def test_every_kind_of_manifest_has_a_sha512_too(client: Client, make: Maker) -> None:
     family = make()
@@ -132,6 +134,7 @@ def test_a_manifest_that_hashes_otherwise_is_400_and_leaves_nothing(client: Clie
     assert client.get(f"manifests/{altered.digest}").status_code == 404
 
 
+@EMBEDDED
 @pytest.mark.parametrize("digest", ["sha256:baddigeststring", "sha256:totallywrong", "md5:" + "0" * 32])
 def test_a_malformed_digest_is_400(client: Client, digest: str) -> None:
     one = image()
@@ -190,6 +193,7 @@ def test_a_size_that_is_not_the_stored_one_is_refused(client: Client) -> None:
     assert [entry["detail"]["digest"] for entry in entries] == [digest_of(layer)]
 
 
+@EMBEDDED
 def test_parameters_of_the_content_type_are_left_out(client: Client) -> None:
     one = image()
     client.push(one)
@@ -199,6 +203,7 @@ def test_parameters_of_the_content_type_are_left_out(client: Client) -> None:
         assert client.head(f"manifests/v{number}").headers["Content-Type"] == OCI_IMAGE
 
 
+@EMBEDDED
 def test_a_content_type_that_contradicts_the_document_is_refused(client: Client) -> None:
     one = image()
     client.push(one)
@@ -206,6 +211,7 @@ def test_a_content_type_that_contradicts_the_document_is_refused(client: Client)
     refused(answer, 400, "MANIFEST_INVALID")
 
 
+@EMBEDDED
 def test_a_manifest_that_says_no_media_type_is_served_under_that_of_its_push(client: Client) -> None:
     client.push_blob(b"{}")
     raw = b'{"schemaVersion":2,"config":{"mediaType":"%s","digest":"%s","size":2},"layers":[]}' % (
@@ -218,6 +224,7 @@ def test_a_manifest_that_says_no_media_type_is_served_under_that_of_its_push(cli
         _serves(client, client.of(f"manifests/{one.digest}"), one)
 
 
+@EMBEDDED
 @pytest.mark.parametrize(
     "raw", [b"", b"not json", b"[]", b'"text"', b"null", b"\xff\xfe", b'{"layers": 5}', b'{"config": {}}']
 )
@@ -226,11 +233,13 @@ def test_what_is_no_manifest_is_refused(client: Client, raw: bytes) -> None:
         refused(client.put_manifest(Document(raw, OCI_IMAGE), reference), 400, "MANIFEST_INVALID")
 
 
+@EMBEDDED
 def test_schema_1_is_refused(client: Client) -> None:
     one = Document(b'{"schemaVersion": 1, "name": "x", "tag": "latest"}', SCHEMA_1)
     refused(client.put_manifest(one, "latest"), 400, "MANIFEST_INVALID")
 
 
+@EMBEDDED
 @pytest.mark.parametrize(
     ("make", "accepted"),
     [
@@ -270,9 +279,6 @@ def test_a_tag_moves_to_what_was_pushed_last(client: Client) -> None:
         client.push(one, "latest")
         assert client.get("manifests/latest").content == one.raw
     assert client.get(f"manifests/{first.digest}").content == first.raw
-
-
-ONCE = pytest.mark.parametrize("way", ["redirect"], indirect=True)
 
 
 @ONCE
@@ -335,6 +341,7 @@ def test_a_push_without_tag_parameters_names_none(client: Client) -> None:
     assert "OCI-Tag" not in client.put_manifest(one, "latest").headers
 
 
+@EMBEDDED
 def test_a_tag_parameter_that_is_none_refuses_the_whole_push(client: Client) -> None:
     one = image()
     client.push_blob(one.blobs[0])
@@ -344,6 +351,7 @@ def test_a_tag_parameter_that_is_none_refuses_the_whole_push(client: Client) -> 
     assert client.get("manifests/good").status_code == 404
 
 
+@EMBEDDED
 @pytest.mark.parametrize("tag", ["a", "A", "_", "9", "v1.2-rc_3", "a" * 128, "latest.", "a--b__c..d"])
 def test_a_tag_of_the_grammar_is_taken(client: Client, tag: str) -> None:
     one = image()
@@ -351,6 +359,7 @@ def test_a_tag_of_the_grammar_is_taken(client: Client, tag: str) -> None:
     _serves(client, client.of(f"manifests/{tag}"), one)
 
 
+@EMBEDDED
 @pytest.mark.parametrize("tag", ["a" * 129, ".hidden", "-dash", "a+b", "a b", "é", "a,b", "a@b", "~"])
 def test_a_tag_outside_the_grammar_is_refused(client: Client, tag: str) -> None:
     one = image()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.conformance.ways import EMBEDDED
 from tests.support.client import Client, refused
 from tests.support.content import UNKNOWN, digest_of, image
 
@@ -55,6 +56,7 @@ def test_a_name_may_have_255_characters_and_no_more(client: Client) -> None:
     refused(too_long.get("tags/list"), 400, "NAME_INVALID")
 
 
+@EMBEDDED
 @pytest.mark.parametrize(
     "name",
     ["Upper", "a/B", "-a", "a-", "a..b", "a._b", "a___b", "_a", "a//b", "a b", "é", "a/-b", "a@b", "a:b"],
@@ -76,6 +78,7 @@ def test_a_name_outside_the_grammar_is_refused_everywhere(client: Client, name: 
         refused(answer, 400, "NAME_INVALID")
 
 
+@EMBEDDED
 @pytest.mark.parametrize("name", ["a%2Fb", "a%5Cb", "a%00b", "a%252fb"])
 def test_a_name_that_hides_another_is_refused(client: Client, name: str) -> None:
     url = f"{client.url}/v2/{name}/tags/list"

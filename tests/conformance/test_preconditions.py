@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.conformance.ways import EMBEDDED
 from tests.support.client import Client, refused
 from tests.support.content import Document, digest_of, image
 
@@ -32,6 +33,7 @@ def test_a_push_answers_with_the_entity_tag(client: Client, first: Document) -> 
     assert client.put_manifest(first, "latest").headers["ETag"] == _etag(first)
 
 
+@EMBEDDED
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("known", ['"{}"', 'W/"{}"', '"sha256:0", "{}"', "*"])
 def test_what_the_client_knows_is_304(client: Client, first: Document, method: str, known: str) -> None:

@@ -13,11 +13,12 @@ import pytest
 import requests
 
 from tests.conformance.tls_proxy import self_signed, tls_proxy
+from tests.conformance.ways import ONCE
 from tests.support.client import Client
 from tests.support.content import digest_of, image
 from tests.support.process import RegistryProcess, running_registry
 
-pytestmark = pytest.mark.parametrize("way", ["redirect"], indirect=True)
+pytestmark = ONCE
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.documents import digest_in
+from tests.conformance.ways import EMBEDDED
 from tests.support.client import Client, refused
 from tests.support.content import (
     OCI_CONFIG,
@@ -60,6 +61,7 @@ def test_a_manifest_without_referrers_has_an_empty_list(client: Client, subject:
     assert head.headers["Content-Length"] == str(len(answer.content))
 
 
+@EMBEDDED
 @pytest.mark.parametrize("digest", ["sha256:short", "latest", "md5:" + "0" * 32, "sha256:" + "G" * 64])
 def test_a_subject_that_is_no_digest_is_400(client: Client, digest: str) -> None:
     refused(client.get(f"referrers/{digest}"), 400, "DIGEST_INVALID")
@@ -212,6 +214,7 @@ def test_many_referrers_come_in_pages(client: Client, subject: Document, artifac
     assert set(listed) == wanted
 
 
+@EMBEDDED
 def test_annotations_too_large_to_list_are_refused(client: Client, subject: Document) -> None:
     client.push_blob(b"{}")
     annotations = {"org.example.padding": "A" * 300_000}

@@ -20,6 +20,7 @@ from tests.conformance.upload_forms import (
     single_post,
     stream,
 )
+from tests.conformance.ways import EMBEDDED
 from tests.support.client import Client, refused
 from tests.support.content import UNKNOWN, digest_of, random_bytes
 
@@ -62,6 +63,7 @@ def test_a_session_is_gone_once_its_digest_was_wrong(client: Client) -> None:
     refused(client.call("GET", location), 404, "BLOB_UPLOAD_UNKNOWN")
 
 
+@EMBEDDED
 @ALGORITHMS
 @pytest.mark.parametrize("content", [b"", b"{}"], ids=["zero bytes", "empty object"])
 @pytest.mark.parametrize("form", [single_post, post_then_put, stream], ids=lambda form: form.__name__)
@@ -117,6 +119,7 @@ def test_an_upload_may_go_on_from_chunks_to_a_stream(client: Client) -> None:
     assert client.close_upload(answer.headers["Location"], digest_of(content)).status_code == 201
 
 
+@EMBEDDED
 @pytest.mark.parametrize("text", ["", "nonsense", "0-", "-5", "5", "bytes=a-b", "0-4,5-9", "9-x"])
 def test_a_content_range_that_is_none_is_416(client: Client, text: str) -> None:
     location = client.open_upload()
@@ -202,6 +205,7 @@ def test_the_status_of_an_upload_has_no_body(client: Client) -> None:
         assert answer.content == b""
 
 
+@EMBEDDED
 @pytest.mark.parametrize("last", [2, 9])
 def test_a_length_that_differs_from_its_range_is_size_invalid(client: Client, last: int) -> None:
     location = client.open_upload()
@@ -211,6 +215,7 @@ def test_a_length_that_differs_from_its_range_is_size_invalid(client: Client, la
     assert client.call("GET", location).headers["Range"] == "0-0"
 
 
+@EMBEDDED
 @pytest.mark.parametrize(
     "digest",
     [
@@ -234,6 +239,7 @@ def test_a_digest_that_is_none_is_400_however_the_upload_ends(client: Client, di
         refused(client.call("POST", path, params={"digest": digest}, data=b"x"), 400, "DIGEST_INVALID")
 
 
+@EMBEDDED
 def test_an_unsupported_algorithm_is_refused_when_the_upload_opens(client: Client) -> None:
     path = client.of("blobs/uploads/")
     refused(client.call("POST", path, params={"digest-algorithm": "md5"}), 400, "DIGEST_INVALID")

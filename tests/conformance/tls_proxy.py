@@ -67,18 +67,33 @@ def tls_proxy(pem: Path, upstream: Upstream) -> Iterator[str]:
 async def _listen(context: ssl.SSLContext, upstream: Upstream) -> asyncio.Server:
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection(*upstream())
-        await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+        copies = [
+            asyncio.create_task(_copy(reader, inner_writer)),
+            asyncio.create_task(_copy(inner_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+            await _close(writer)
+        finally:
+            for copy in copies:
+                copy.cancel()
+            for one in (writer, inner_writer):
+                one.transport.abort()
+                await _close(one)
+            await asyncio.gather(*copies, return_exceptions=True)
 
     return await asyncio.start_server(relay, "127.0.0.1", 0, ssl=context)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
-        while block := await reader.read(BLOCK):
-            writer.write(block)
-            await writer.drain()
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
-        writer.close()
+    while block := await reader.read(BLOCK):
+        writer.write(block)
+        await writer.drain()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
         await writer.wait_closed()
 
 

@@ -1,0 +1,13 @@
+"""How many ways of running a test needs: every one of them, unless it wears one of these."""
+
+from __future__ import annotations
+
+import pytest
+
+# What depends neither on the engines nor on a function URL's front end: grammars, parsing, headers.
+EMBEDDED = pytest.mark.parametrize("way", ["redirect", "passthrough"], indirect=True)
+# What takes seconds, or is the same whatever runs it.
+ONCE = pytest.mark.parametrize("way", ["redirect"], indirect=True)
+REDIRECTED = pytest.mark.parametrize("way", ["redirect", "real", "function-url"], indirect=True)
+PASSED_THROUGH = pytest.mark.parametrize("way", ["passthrough"], indirect=True)
+BARE = pytest.mark.parametrize("way", ["function-url"], indirect=True)
