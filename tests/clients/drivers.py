@@ -18,6 +18,8 @@ from tests.clients.daemons import containerd_daemon, docker_daemon, environment,
 from tests.clients.layout import TAG, Layout
 
 POLICY: Final = '{"default": [{"type": "insecureAcceptAnything"}]}'
+# Of the folders of skopeo's images, beside what else is in its folder.
+STORE: Final = "store-"
 STORAGE: Final = """\
 [storage]
 driver = "{driver}"
@@ -49,6 +51,9 @@ class Driver(Protocol):
     def pull(self, reference: str) -> str: ...
     def remove(self, reference: str) -> str: ...
     def held(self, reference: str) -> Held | None: ...
+
+    def keeps(self, identity: str) -> bool:
+        """Whether it still has an image, under this name, another or none."""
 
 
 @dataclass
@@ -95,6 +100,9 @@ class Docker:
             return None
         return Held(image["Id"], _manifest_of(image["RepoDigests"], reference))
 
+    def keeps(self, identity: str) -> bool:
+        return self.held(identity) is not None
+
     def _run(self, *words: str, given: str = "") -> str:
         return run([self.program, *words], self.environ, given)
 
@@ -134,6 +142,9 @@ class Podman:
         except ClientError:
             return None
         return Held(f"sha256:{image['Id']}", _manifest_of(image["RepoDigests"], reference))
+
+    def keeps(self, identity: str) -> bool:
+        return self.held(identity.removeprefix("sha256:")) is not None
 
     def _other_names(self, image: str, reference: str) -> list[str]:
         (found,) = json.loads(told([self.name, "image", "inspect", image], self.environ))
@@ -181,9 +192,12 @@ class Buildah:
             return None
         return Held(f"sha256:{image['FromImageID']}", image["FromImageDigest"])
 
+    def keeps(self, identity: str) -> bool:
+        return self.held(identity.removeprefix("sha256:")) is not None
+
     def _names(self, image: str) -> list[str]:
         listed = json.loads(told([self.name, "images", "--json"], self.environ))
-        return [name for one in listed if one["id"] == image for name in one["names"] or []]
+        return [name for one in listed if image.startswith(one["id"]) for name in one["names"] or []]
 
     def _run(self, *words: str, given: str = "") -> str:
         return run([self.name, *words], self.environ, given)
@@ -226,6 +240,9 @@ class Skopeo:
         (entry,) = json.loads(index.read_text())["manifests"]
         return Held(entry["digest"], entry["digest"])
 
+    def keeps(self, identity: str) -> bool:
+        return any(self.folder.glob(f"{STORE}*/blobs/{identity.replace(':', '/')}"))
+
     def run(self, *words: str, given: str = "") -> str:
         return run([self.name, *words], self.environ, given)
 
@@ -233,7 +250,7 @@ class Skopeo:
         return told([self.name, *words], self.environ)
 
     def _folder(self, reference: str) -> Path:
-        return self.folder / re.sub("[/:@]", "_", reference)
+        return self.folder / (STORE + re.sub("[/:@]", "_", reference))
 
     def _local(self, reference: str) -> str:
         return f"oci:{self._folder(reference)}:{TAG}"
@@ -284,6 +301,9 @@ class Ctr:
             return None
         digest = lines[0].split()[2]
         return Held(digest, digest)
+
+    def keeps(self, identity: str) -> bool:
+        return identity in told([self.program, "content", "ls", "--quiet"], self.environ).split()
 
     def _run(self, *words: str) -> str:
         return run([self.program, *words], self.environ)

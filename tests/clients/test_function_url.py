@@ -119,6 +119,7 @@ def test_behind_the_edge_small_layers_push_and_pull(
     assert before is not None
     driver.push(reference)
     driver.remove(reference)
+    assert not driver.keeps(before.identity)
 
     driver.pull(reference)
 

@@ -39,7 +39,7 @@ def test_what_is_pulled_is_what_was_pushed(loaded: Driver, target: Target) -> No
     before = identity(loaded, target.reference)
     loaded.push(target.reference)
     loaded.remove(target.reference)
-    assert loaded.held(target.reference) is None
+    assert not loaded.keeps(before)
 
     loaded.pull(target.reference)
 
@@ -60,6 +60,7 @@ def test_a_second_push_changes_nothing(loaded: Driver, target: Target) -> None:
     assert served is not None
     assert target.served_digest() == served
     loaded.remove(target.reference)
+    assert not loaded.keeps(before)
     loaded.pull(target.reference)
     assert identity(loaded, target.reference) == before
     loaded.remove(target.reference)
@@ -77,6 +78,7 @@ def test_an_image_pushed_to_a_second_repository_pulls_from_there(loaded: Driver,
         assert said.count(f"Mounted from {target.repository}") == 4
     loaded.remove(target.reference)
     loaded.remove(other.reference)
+    assert not loaded.keeps(before)
     loaded.pull(other.reference)
     held = loaded.held(other.reference)
     assert held is not None
@@ -89,6 +91,7 @@ def test_an_image_pulls_by_its_digest(loaded: Driver, target: Target) -> None:
     before = identity(loaded, target.reference)
     loaded.push(target.reference)
     loaded.remove(target.reference)
+    assert not loaded.keeps(before)
     pinned = f"{target.host}/{target.repository}@{target.served_digest()}"
 
     loaded.pull(pinned)
