@@ -41,20 +41,20 @@ class Blobs:
     def location(self, method: str, link: Link) -> str:
         return self.objects.presign(method, link.storage_key)
 
-    def publish(self, repository: Repository, link: Link, upload: EndUpload) -> None:
+    def publish(self, repository: Repository, link: Link, upload: EndUpload) -> bool:
         """Make verified bytes visible, in one transaction when the blob is new to the account.
 
         The bytes at `link.storage_key` are deleted when the account already has them elsewhere.
-        Raises BLOB_UPLOAD_UNKNOWN (404) when the session has another writer or is gone.
+        False when the session has another writer or is gone: the bytes may be that one's by now.
         """
         changes: list[Change] = [upload, PutLink(repository, link), PutBlob(repository.account, link)]
         for _ in range(ATTEMPTS):
             refused = self.transactions.write(changes)
             if not refused:
-                return self._delete_copy(link, changes)
+                self._delete_copy(link, changes)
+                return True
             if upload in refused:
-                self.objects.delete(link.storage_key)
-                raise unknown_upload()
+                return False
             changes = [upload, *self._second_copy(repository, link, refused)]
         raise busy()
 

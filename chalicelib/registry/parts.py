@@ -68,12 +68,11 @@ class PartWriter:
             self.replaced.append(source)
         etags = [part.etag for part in self.row.parts]
         self.multipart.complete(self.multipart_key, multipart_id, etags)
-        self.written.append(self.multipart_key)
         self._began, self.completed = None, True
         return self.multipart_key
 
     def discard(self) -> None:
-        """Forget what this request wrote; the row in the table still describes the rest."""
+        """Forget what this request alone wrote; the row in the table still describes the rest."""
         for key in self.written:
             self.objects.delete(key)
         if self._began:

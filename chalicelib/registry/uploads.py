@@ -99,7 +99,9 @@ class Uploads:
             self._let_go(transfer, writer, row)
             raise
         link = Link(digest, transfer.offset, key)
-        self.blobs.publish(repository, link, EndUpload(session, writer))
+        if not self.blobs.publish(repository, link, EndUpload(session, writer)):
+            transfer.parts.discard()
+            raise unknown_upload()
         self._delete([*transfer.parts.replaced, *self._unused_tail(row, key, transfer)])
         return link
 
@@ -160,7 +162,6 @@ class Uploads:
         for block in self.objects.blocks(key):
             running.update(block)
         if running.digest() != digest:
-            self.objects.delete(key)
             raise _mismatch(digest, running.digest())
 
     def _let_go(self, transfer: _Transfer, writer: str, row: UploadRow) -> None:
@@ -172,10 +173,12 @@ class Uploads:
         return None
 
     def _abandon(self, transfer: _Transfer, writer: str, row: UploadRow) -> None:
-        if self.sessions.renew(row.session, writer, int(self.clock()) + LEASE_SECONDS):
-            self.sessions.remove(row.session)
+        """End the session with all its bytes; of one that another has taken over, our own bytes alone."""
         transfer.parts.discard()
-        self._delete_bytes(row)
+        if not self.blobs.transactions.write([EndUpload(row.session, writer)]):
+            self._delete_bytes(row)
+            if transfer.parts.completed:
+                self.objects.delete(transfer.parts.multipart_key)
 
     def _delete_bytes(self, row: UploadRow) -> None:
         if row.multipart_id:
