@@ -132,10 +132,10 @@ class Manifests:
         """
         for _ in range(ATTEMPTS):
             row = self.rows.get(repository, digest)
-            if row is not None and row.state == RELEASING:
-                self.staging.release(repository, row)
+            if row is not None and row.state != LIVE:
+                self.staging.drop(repository, row)
                 row = None
-            if row is None or row.state != LIVE:
+            if row is None:
                 raise unknown_manifest(digest)
             if self._try_delete(repository, row):
                 return

@@ -28,7 +28,7 @@ STEP: Final = TRANSACTION_LIMIT - 1
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Both verbs may be called again, by anybody, at any time."""
+    """Every verb may be called again, by anybody, at any time."""
 
     rows: ManifestStore
     objects: ObjectStore
@@ -60,6 +60,13 @@ class Staging:
             row = replace(row, held=after[1])
         if not self.transactions.write([RemoveManifest(repository, row.digest, (RELEASING, 0), 0)]):
             self._delete_bytes(row)
+
+    def drop(self, repository: Repository, row: ManifestRow) -> None:
+        """Take away a row that cannot be pulled, whoever left it there and however far it had come."""
+        if row.state == STAGING:
+            self._unwind(repository, row)
+        else:
+            self.release(repository, row)
 
     def _unwind(self, repository: Repository, row: ManifestRow) -> None:
         """Something it names is gone: the push cannot succeed any more."""

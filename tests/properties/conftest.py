@@ -1,0 +1,73 @@
+"""The stores of both kinds: in memory, and the adapters on moto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from chalicelib.config import Settings
+from chalicelib.registry.parts import MINIMUM_PART
+from chalicelib.wiring import Deployment
+from tests.properties.memory_stores import (
+    Memory,
+    MemoryLinkStore,
+    MemoryManifestStore,
+    MemoryObjectStore,
+    MemoryRepositoryStore,
+    MemoryTagStore,
+    MemoryTransactions,
+    MemoryUploadStore,
+)
+from tests.properties.stores_under_test import Stores
+
+
+def in_memory() -> Stores:
+    memory = Memory()
+    objects = MemoryObjectStore(memory, MINIMUM_PART, answers_again=True)
+    return Stores(
+        transactions=MemoryTransactions(memory),
+        manifests=MemoryManifestStore(memory),
+        tags=MemoryTagStore(memory),
+        links=MemoryLinkStore(memory),
+        repositories=MemoryRepositoryStore(memory),
+        uploads=MemoryUploadStore(memory),
+        objects=objects,
+        multipart=objects,
+    )
+
+
+def of_deployment(deployment: Deployment) -> Stores:
+    services = deployment.services
+    return Stores(
+        transactions=services.manifests.transactions,
+        manifests=services.manifests.rows,
+        tags=services.manifests.tags,
+        links=services.blobs.links,
+        repositories=services.discovery.repositories,
+        uploads=services.uploads.sessions,
+        objects=services.uploads.objects,
+        multipart=services.uploads.multipart,
+    )
+
+
+@pytest.fixture(scope="module")
+def adapters() -> Iterator[Stores]:
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        deployment = Deployment(Settings(token_key=b"key of the tests".ljust(32)))
+        deployment.prepare()
+        yield of_deployment(deployment)
+
+
+@pytest.fixture(scope="module")
+def memory() -> Stores:
+    return in_memory()
+
+
+@pytest.fixture(params=["memory", "adapters"])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    kind: Stores = request.getfixturevalue(request.param)
+    return kind

@@ -1,0 +1,23 @@
+"""How many examples the properties try.
+
+`CCR_PROPERTIES=long` tries many more, for about ten minutes; without it the folder takes under one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from hypothesis import HealthCheck, settings
+
+LONG: Final = os.environ.get("CCR_PROPERTIES") == "long"
+
+
+def effort(examples: int, long: int, steps: int = 50) -> settings:
+    """`steps` counts the rules of one example of a state machine."""
+    return settings(
+        max_examples=long if LONG else examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )

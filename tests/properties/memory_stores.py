@@ -1,0 +1,448 @@
+"""The stores of `chalicelib.registry.stores` in memory, with DynamoDB's conditions and S3's errors.
+
+`test_memory_stores.py` makes the same calls here and on the adapters, and wants the same answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.aws.manifest_store import PAGE_BYTES
+from chalicelib.registry.stores import (
+    LIVE,
+    Change,
+    CountBlob,
+    CountLink,
+    CountManifest,
+    EndUpload,
+    Link,
+    ManifestRow,
+    MoveManifest,
+    NameRegistry,
+    NameRepository,
+    PutBlob,
+    PutLink,
+    PutManifest,
+    PutReferrer,
+    PutTag,
+    RemoveLink,
+    RemoveManifest,
+    RemoveReferrer,
+    RemoveTag,
+    Survey,
+    TagRow,
+    UploadRow,
+)
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+
+Data = bytes | bytearray | memoryview
+
+
+class S3Error(Exception):
+    """What S3 refuses; `code` is its own word for it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass
+class Session:
+    """An upload's row with the two attributes that the domain never sees."""
+
+    row: UploadRow
+    writer: str | None = None
+    lease: int = 0
+
+
+@dataclass
+class Multipart:
+    key: str
+    parts: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+
+
+@dataclass
+class Memory:
+    """Every table and the bucket. `between` runs between the reads of one call that is not atomic."""
+
+    manifests: dict[tuple[str, Digest], ManifestRow] = field(default_factory=dict)
+    referrers: dict[tuple[str, Digest, Digest], Mapping[str, Any]] = field(default_factory=dict)
+    tags: dict[tuple[str, str], TagRow] = field(default_factory=dict)
+    links: dict[tuple[str, Digest], Link] = field(default_factory=dict)
+    blobs: dict[tuple[str, Digest], Link] = field(default_factory=dict)
+    blob_links: dict[tuple[str, Digest], int] = field(default_factory=dict)
+    registries: set[str] = field(default_factory=set)
+    repositories: set[tuple[str, str]] = field(default_factory=set)
+    uploads: dict[str, Session] = field(default_factory=dict)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    multiparts: dict[str, Multipart] = field(default_factory=dict)
+    completed: dict[str, list[str]] = field(default_factory=dict)
+    between: Callable[[], None] = lambda: None
+
+
+class MemoryTransactions:
+    """`Transactions`: each change checks its condition, and all are made when every one holds."""
+
+    def __init__(self, memory: Memory, limit: int = 100) -> None:
+        self._memory, self._limit = memory, limit
+
+    def write(self, changes: Sequence[Change]) -> list[Change]:
+        assert len(changes) <= self._limit, f"{len(changes)} changes in one transaction"
+        rows = [row_of(change) for change in changes]
+        assert len(set(rows)) == len(rows), f"two changes on one row: {rows}"
+        refused = [change for change in changes if not _holds(self._memory, change)]
+        if not refused:
+            for change in changes:
+                _make(self._memory, change)
+        return refused
+
+
+def row_of(change: Change) -> tuple[object, ...]:
+    """The table and key of the item that a change is."""
+    match change:
+        case PutBlob(account, link):
+            return "blobs", account, link.digest
+        case CountBlob(account, digest):
+            return "blobs", account, digest
+        case EndUpload(session):
+            return "uploads", session
+        case NameRegistry(repository):
+            return "registries", repository.registry
+    return _TABLES[type(change)], change.repository.name, *_range_key(change)
+
+
+_TABLES: dict[type, str] = {
+    PutManifest: "manifests",
+    MoveManifest: "manifests",
+    RemoveManifest: "manifests",
+    CountManifest: "manifests",
+    PutReferrer: "referrers",
+    RemoveReferrer: "referrers",
+    PutTag: "tags",
+    RemoveTag: "tags",
+    PutLink: "links",
+    CountLink: "links",
+    RemoveLink: "links",
+    NameRepository: "repositories",
+}
+
+
+def _range_key(change: Any) -> tuple[object, ...]:
+    match change:
+        case PutReferrer() | RemoveReferrer():
+            return change.subject, change.digest
+        case PutTag(_, row):
+            return (row.tag,)
+        case RemoveTag():
+            return (change.tag,)
+        case PutManifest(_, row) | PutLink(_, row):
+            return (row.digest,)
+        case NameRepository():
+            return ()
+    return (change.digest,)
+
+
+def _holds(memory: Memory, change: Change) -> bool:
+    """The condition in the docstring of the change."""
+    match change:
+        case MoveManifest() | RemoveManifest() | CountManifest():
+            return _manifest_holds(memory, change)
+        case PutTag() | RemoveTag():
+            return _tag_holds(memory, change)
+        case PutManifest() | PutLink() | PutBlob():
+            return row_of(change)[1:] not in getattr(memory, str(row_of(change)[0]))
+        case CountLink() | RemoveLink() | CountBlob():
+            return _blob_holds(memory, change)
+        case EndUpload(session, writer):
+            return session in memory.uploads and memory.uploads[session].writer == writer
+    return True
+
+
+def _blob_holds(memory: Memory, change: CountLink | RemoveLink | CountBlob) -> bool:
+    if isinstance(change, CountBlob):
+        blob = memory.blobs.get((change.account, change.digest))
+        return blob is not None and change.storage_key in {None, blob.storage_key}
+    link = memory.links.get((change.repository.name, change.digest))
+    return link is not None and (isinstance(change, CountLink) or not link.references)
+
+
+def _manifest_holds(memory: Memory, change: MoveManifest | RemoveManifest | CountManifest) -> bool:
+    row = memory.manifests.get((change.repository.name, change.digest))
+    if row is None:
+        return False
+    if isinstance(change, CountManifest):
+        return row.state == LIVE
+    if (row.state, row.held) != change.before:
+        return False
+    return change.tags is None or (row.tags, row.parents) == (change.tags, 0)
+
+
+def _tag_holds(memory: Memory, change: PutTag | RemoveTag) -> bool:
+    tag = change.row.tag if isinstance(change, PutTag) else change.tag
+    wanted = change.previous if isinstance(change, PutTag) else change.digest
+    row = memory.tags.get((change.repository.name, tag))
+    return (row.digest if row else None) == wanted
+
+
+def _make(memory: Memory, change: Change) -> None:
+    match change:
+        case PutManifest(repository, row):
+            memory.manifests[repository.name, row.digest] = row
+        case MoveManifest() | CountManifest():
+            _update_manifest(memory, change)
+        case PutReferrer(repository, subject, digest, descriptor):
+            memory.referrers[repository.name, subject, digest] = descriptor
+        case PutTag(repository, row, _):
+            memory.tags[repository.name, row.tag] = row
+        case NameRegistry(repository):
+            memory.registries.add(repository.registry)
+        case NameRepository(repository):
+            memory.repositories.add((repository.account, repository.name))
+        case PutLink() | CountLink() | PutBlob() | CountBlob():
+            _make_blob(memory, change)
+        case _:
+            _remove(memory, change)
+
+
+def _make_blob(memory: Memory, change: PutLink | CountLink | PutBlob | CountBlob) -> None:
+    match change:
+        case PutLink(repository, link):
+            memory.links[repository.name, link.digest] = replace(link, references=0)
+        case CountLink(repository, digest, references):
+            link = memory.links[repository.name, digest]
+            memory.links[repository.name, digest] = replace(link, references=link.references + references)
+        case PutBlob(account, link):
+            memory.blobs[account, link.digest] = replace(link, references=0)
+            memory.blob_links[account, link.digest] = 1
+        case CountBlob(account, digest, links):
+            memory.blob_links[account, digest] += links
+
+
+def _update_manifest(memory: Memory, change: MoveManifest | CountManifest) -> None:
+    key = change.repository.name, change.digest
+    row = memory.manifests[key]
+    if isinstance(change, MoveManifest):
+        state, held = change.after
+        memory.manifests[key] = replace(row, state=state, held=held, tags=change.new_tags)
+    else:
+        memory.manifests[key] = replace(
+            row, tags=row.tags + change.tags, parents=row.parents + change.parents
+        )
+
+
+def _remove(memory: Memory, change: Change) -> None:
+    match change:
+        case RemoveManifest(repository, digest):
+            del memory.manifests[repository.name, digest]
+        case RemoveReferrer(repository, subject, digest):
+            memory.referrers.pop((repository.name, subject, digest), None)
+        case RemoveTag(repository, tag, _):
+            del memory.tags[repository.name, tag]
+        case RemoveLink(repository, digest):
+            del memory.links[repository.name, digest]
+        case EndUpload(session, _):
+            del memory.uploads[session]
+
+
+class MemoryManifestStore:
+    """`ManifestStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def get(self, repository: Repository, digest: Digest) -> ManifestRow | None:
+        return self._memory.manifests.get((repository.name, digest))
+
+    def survey(
+        self,
+        repository: Repository,
+        digest: Digest,
+        tags: Iterable[str],
+        blobs: Iterable[Digest],
+        manifests: Iterable[Digest],
+    ) -> Survey:
+        """BatchGetItem reads each row consistently, and not all of them at one instant."""
+        memory, name, found = self._memory, repository.name, Survey()
+        for one in sorted({digest, *manifests}):
+            if row := memory.manifests.get((name, one)):
+                found.manifests[one] = replace(row, raw=None, pushed_by="")
+        memory.between()
+        found.tags = {tag: memory.tags[name, tag] for tag in tags if (name, tag) in memory.tags}
+        memory.between()
+        found.links = {blob: memory.links[name, blob] for blob in blobs if (name, blob) in memory.links}
+        found.manifest = found.manifests.pop(digest, None)
+        return found
+
+    def referrers(
+        self, repository: Repository, subject: Digest, after: str
+    ) -> tuple[list[dict[str, Any]], str]:
+        edges = self._memory.referrers
+        mine = sorted(key for key in edges if key[:2] == (repository.name, subject) and key[2] > after)
+        entries: list[dict[str, Any]] = []
+        room = PAGE_BYTES
+        for key in mine:
+            room -= len(json.dumps(edges[key]))
+            if room < 0 and entries:
+                return entries, str(entries[-1]["digest"])
+            entries.append(dict(edges[key]))
+        return entries, ""
+
+
+class MemoryTagStore:
+    """`TagStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def get(self, repository: Repository, tag: str) -> TagRow | None:
+        return self._memory.tags.get((repository.name, tag))
+
+    def page(self, repository: Repository, after: str, limit: int) -> list[str]:
+        return sorted(t for name, t in self._memory.tags if name == repository.name and t > after)[:limit]
+
+    def naming(self, repository: Repository, digest: Digest) -> list[str]:
+        rows = self._memory.tags.items()
+        return sorted(tag for (name, tag), row in rows if (name, row.digest) == (repository.name, digest))
+
+
+class MemoryRepositoryStore:
+    """`RepositoryStore`; the index follows at once."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def exists(self, repository: Repository) -> bool:
+        return any(name == repository.name for _, name in self._memory.repositories)
+
+    def page(self, account: str, after: str, limit: int) -> list[str]:
+        known = self._memory.repositories
+        return sorted(name for owner, name in known if owner == account and name > after)[:limit]
+
+
+class MemoryLinkStore:
+    """`LinkStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def get(self, repository: Repository, digest: Digest) -> Link | None:
+        return self._memory.links.get((repository.name, digest))
+
+    def blob(self, account: str, digest: Digest) -> Link | None:
+        return self._memory.blobs.get((account, digest))
+
+
+class MemoryUploadStore:
+    """`UploadStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._sessions = memory.uploads
+
+    def create(self, row: UploadRow) -> None:
+        assert row.session not in self._sessions
+        self._sessions[row.session] = Session(row)
+
+    def get(self, session: str) -> UploadRow | None:
+        found = self._sessions.get(session)
+        return found.row if found else None
+
+    def acquire(self, session: str, writer: str, *, now: int, lease: int) -> UploadRow | None:
+        found = self._sessions.get(session)
+        if found is None or (found.writer is not None and found.lease >= now):
+            return None
+        found.writer, found.lease = writer, lease
+        return found.row
+
+    def renew(self, session: str, writer: str, lease: int) -> bool:
+        found = self._sessions.get(session)
+        if found is None or found.writer != writer:
+            return False
+        found.lease = lease
+        return True
+
+    def save(self, row: UploadRow, writer: str) -> bool:
+        found = self._sessions.get(row.session)
+        if found is None or found.writer != writer:
+            return False
+        self._sessions[row.session] = Session(row)
+        return True
+
+    def remove(self, session: str) -> UploadRow | None:
+        found = self._sessions.pop(session, None)
+        return found.row if found else None
+
+
+class MemoryObjectStore:
+    """`ObjectStore`, and `MultipartStore` beside it in the same bucket.
+
+    `answers_again`: completing a finished upload again with the same parts succeeds, as on Amazon S3;
+    other engines know nothing of it any more.
+    """
+
+    def __init__(self, memory: Memory, minimum_part: int, *, answers_again: bool = False) -> None:
+        self._memory, self._minimum, self._answers_again = memory, minimum_part, answers_again
+        self._begun = 0
+
+    def put(self, key: str, data: Data) -> None:
+        self._memory.objects[key] = bytes(data)
+
+    def get(self, key: str) -> bytes | None:
+        return self._memory.objects.get(key)
+
+    def blocks(self, key: str) -> Iterator[bytes]:
+        yield self._source(key)
+
+    def delete(self, key: str) -> None:
+        self._memory.objects.pop(key, None)
+
+    def presign(self, method: str, key: str) -> str:
+        return f"memory:{method}:{key}"
+
+    def begin(self, key: str) -> str:
+        self._begun += 1
+        multipart_id = f"multipart-{self._begun}"
+        self._memory.multiparts[multipart_id] = Multipart(key)
+        return multipart_id
+
+    def put_part(self, key: str, multipart_id: str, number: int, data: Data) -> str:
+        etag = f'"{hashlib.md5(data).hexdigest()}"'
+        self._upload(key, multipart_id).parts[number] = etag, bytes(data)
+        return etag
+
+    def copy_part(self, key: str, multipart_id: str, number: int, source: str) -> str:
+        return self.put_part(key, multipart_id, number, self._source(source))
+
+    def complete(self, key: str, multipart_id: str, etags: Sequence[str]) -> None:
+        if self._answers_again and self._memory.completed.get(multipart_id) == list(etags):
+            return
+        parts = self._upload(key, multipart_id).parts
+        chosen = [parts.get(number, ("", b"")) for number in range(1, len(etags) + 1)]
+        if [etag for etag, _ in chosen] != list(etags):
+            raise S3Error("InvalidPart")
+        if any(len(content) < self._minimum for _, content in chosen[:-1]):
+            raise S3Error("EntityTooSmall")
+        del self._memory.multiparts[multipart_id]
+        self._memory.completed[multipart_id] = list(etags)
+        self._memory.objects[key] = b"".join(content for _, content in chosen)
+
+    def abort(self, key: str, multipart_id: str) -> None:
+        if multipart_id in self._memory.multiparts:
+            self._upload(key, multipart_id)
+            del self._memory.multiparts[multipart_id]
+
+    def _upload(self, key: str, multipart_id: str) -> Multipart:
+        upload = self._memory.multiparts.get(multipart_id)
+        if upload is None or upload.key != key:
+            raise S3Error("NoSuchUpload")
+        return upload
+
+    def _source(self, key: str) -> bytes:
+        content = self._memory.objects.get(key)
+        if content is None:
+            raise S3Error("NoSuchKey")
+        return content

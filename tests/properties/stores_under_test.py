@@ -1,0 +1,28 @@
+"""All stores of one kind, to make the same calls on each kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.registry.stores import (
+    LinkStore,
+    ManifestStore,
+    MultipartStore,
+    ObjectStore,
+    RepositoryStore,
+    TagStore,
+    Transactions,
+    UploadStore,
+)
+
+
+@dataclass(frozen=True)
+class Stores:
+    transactions: Transactions
+    manifests: ManifestStore
+    tags: TagStore
+    links: LinkStore
+    repositories: RepositoryStore
+    uploads: UploadStore
+    objects: ObjectStore
+    multipart: MultipartStore
