@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import string
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
@@ -22,9 +22,9 @@ class LockedError(Exception):
 class Secrets:
     """Made once, kept in `secrets.json` for this user alone."""
 
-    token_key: str
-    access_key: str
-    secret_key: str
+    token_key: str = field(repr=False)
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
 
 
 def lock(folder: Path) -> IO[str]:

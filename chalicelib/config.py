@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 FUNCTION_URL: Final = "function-url"
@@ -64,7 +64,7 @@ class SettingsError(Exception):
 class Settings:
     """Endpoints left empty are Amazon's own."""
 
-    token_key: bytes
+    token_key: bytes = field(repr=False)
     region: str = "us-east-1"
     bucket: str = "ccr"
     table_prefix: str = "ccr-"

@@ -25,7 +25,7 @@ class Signer:
     region: str
     service: str
     clock: Callable[[], float] = time.time
-    _kept: tuple[tuple[str, str], bytes] = field(default=(("", ""), b""))
+    _kept: tuple[tuple[str, str], bytes] = field(default=(("", ""), b""), repr=False)
 
     def sign(self, host: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """`headers` (names in lower case) and those that prove a POST of `body` to `/` of `host`."""

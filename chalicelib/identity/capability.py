@@ -6,7 +6,7 @@ import base64
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 LIFETIME_SECONDS: Final = 3600
@@ -17,7 +17,7 @@ _MAC_BYTES: Final = 24
 class Capabilities:
     """`<expiry in hex>-<mac>`; each answer carries a fresh one, so that a slow push goes on."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     clock: Callable[[], float] = time.time
 
     def issue(self, repository: str, session: str) -> str:

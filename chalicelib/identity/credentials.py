@@ -29,7 +29,7 @@ class Credential:
 
     id: str
     account: str
-    secret_hash: str
+    secret_hash: str = field(repr=False)
     grants: tuple[Grant, ...]
     expires: int | None = None
 
@@ -59,9 +59,9 @@ class Verifier:
 
     store: CredentialStore
     clock: Callable[[], float] = time.time
-    _remembered: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
+    _remembered: OrderedDict[bytes, float] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def verify(self, id_: str, secret: str) -> Principal | None:
         """The principal, or None whatever the reason. One read."""

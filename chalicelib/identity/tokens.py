@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
@@ -22,7 +22,7 @@ _SKEW_SECONDS: Final = 5
 class Tokens:
     """`service` is both issuer and audience: a token is good in the deployment that made it."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     service: str
     clock: Callable[[], float] = time.time
 

@@ -56,6 +56,8 @@ class _LibCrypto:
             ctypes.memmove(self._context, state, len(self._context))
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
+        if isinstance(data, memoryview):
+            data = data.tobytes()
         size = len(data)
         if isinstance(data, bytes):
             self._update(self._context, data, ctypes.c_size_t(size))
