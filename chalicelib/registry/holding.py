@@ -15,6 +15,15 @@ from chalicelib.spec.reference import Repository
 HOLDS_BYTES: Final = 250_000
 
 
+def check_count(manifest: Manifest) -> None:
+    """Before anything is looked up: what no row could hold is refused. Raises MANIFEST_INVALID (413)."""
+    # What is unclear may be held as a blob and as a manifest.
+    named = (*manifest.blobs, *manifest.children, *manifest.unclear, *manifest.unclear)
+    if sum(len(descriptor.digest) + 2 for descriptor in named) > HOLDS_BYTES:
+        message = f"the manifest names {len(named)} pieces of content, more than a row can hold; split it"
+        raise RegistryError(ErrorCode.MANIFEST_INVALID, message, status=413)
+
+
 def missing_content(manifest: Manifest, survey: Survey) -> None:
     """Raises MANIFEST_BLOB_UNKNOWN naming everything that is not here, SIZE_INVALID for a lie."""
     missing, wrong = [], []
@@ -32,14 +41,11 @@ def missing_content(manifest: Manifest, survey: Survey) -> None:
 
 
 def held_by(manifest: Manifest, survey: Survey) -> list[Held]:
-    """Everything to hold, in an order that does not change. Raises MANIFEST_INVALID (413)."""
+    """Everything to hold, in an order that does not change."""
     blobs = {d.digest for d in (*manifest.blobs, *manifest.unclear) if d.digest in survey.links}
     children = {d.digest for d in (*manifest.children, *manifest.unclear) if _is_live(survey, d.digest)}
     holds = [Held(digest, is_manifest=False) for digest in sorted(blobs)]
     holds += [Held(digest, is_manifest=True) for digest in sorted(children)]
-    if sum(len(held.digest) + 2 for held in holds) > HOLDS_BYTES:
-        message = f"the manifest names {len(holds)} pieces of content, more than a row can hold; split it"
-        raise RegistryError(ErrorCode.MANIFEST_INVALID, message, status=413)
     return holds
 
 

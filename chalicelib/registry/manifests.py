@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from chalicelib.registry.blobs import ATTEMPTS, busy
-from chalicelib.registry.holding import count_changes, held_by, hold_changes, missing_content
+from chalicelib.registry.holding import check_count, count_changes, held_by, hold_changes, missing_content
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.stores import (
     LIVE,
@@ -117,8 +117,9 @@ class Manifests:
         """Store the manifest and move its tags, all or nothing.
 
         Raises MANIFEST_BLOB_UNKNOWN (400, one detail for each missing descriptor), SIZE_INVALID
-        (400), MANIFEST_INVALID (412 when the precondition does not hold).
+        (400), MANIFEST_INVALID (412 when the precondition does not hold, 413 for more than a row can name).
         """
+        check_count(push.manifest)
         for _ in range(ATTEMPTS):
             if self._try_put(push):
                 self.named.add(push.repository)
