@@ -15,7 +15,7 @@ from typing import Final
 
 import uvicorn
 
-from ccr.engines.dynamodb_local import start_dynamodb_local
+from ccr.engines.dynamodb_local import answer_after_commit, start_dynamodb_local
 from ccr.engines.ministack import start_ministack
 from ccr.engines.process import Engine, EngineError
 from ccr.engines.seaweedfs import start_seaweedfs
@@ -71,6 +71,8 @@ def serve(environ: MutableMapping[str, str]) -> None:
                 environ[name] = value
             deployment = Deployment(Settings.from_environment(environ))
             deployment.prepare()
+            if place.engines == "real" and "CCR_DYNAMODB_ENDPOINT" in running:
+                answer_after_commit(deployment.dynamodb)
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
             host = f"{place.host}:{listener.getsockname()[1]}"
             config = server_config(create_application(deployment))

@@ -53,6 +53,7 @@ class Deployment:
         if settings.s3_public_endpoint != settings.s3_endpoint:
             public = s3_client(own, settings.s3_public_endpoint)
         connection = dynamodb_connection(settings)
+        self.dynamodb = connection.client
         self._tables = bind(connection, settings.table_prefix)
         reads = row_reads(settings, own, connection)
         transactions = DynamoTransactions(connection, self._tables)

