@@ -13,6 +13,7 @@ from pynamodb.connection import Connection
 from chalicelib.aws.calls import watch
 from chalicelib.aws.reads import PynamoReads, Reads, SignedReads
 from chalicelib.aws.signature import Signer
+from chalicelib.aws.transactions import TransactionConflictError
 from chalicelib.config import Settings
 
 CONNECT_SECONDS: Final = 3
@@ -20,9 +21,11 @@ READ_SECONDS: Final = 60
 POOL: Final = 64
 _THROTTLED: Final = frozenset(
     {
+        "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "SlowDown",
+        "ThrottlingError",
         "ThrottlingException",
         "TransactionInProgressException",
     }
@@ -87,9 +90,17 @@ def dynamodb_connection(settings: Settings) -> Connection:
 
 
 def is_throttled(error: BaseException | None) -> bool:
-    """Whether AWS asked to slow down, however deep in the chain of causes."""
+    """Whether AWS asked to slow down, or others kept the rows busy, however deep in the chain of causes."""
     while error is not None:
-        if isinstance(error, ClientError) and error.response["Error"].get("Code") in _THROTTLED:
+        if isinstance(error, TransactionConflictError):
+            return True
+        if isinstance(error, ClientError) and not _THROTTLED.isdisjoint(_codes(error)):
             return True
         error = error.__cause__ or getattr(error, "cause", None)
     return False
+
+
+def _codes(error: ClientError) -> set[str]:
+    """Its own, and why each item of a transaction was refused."""
+    reasons = error.response.get("CancellationReasons", ())
+    return {error.response["Error"].get("Code", ""), *(reason["Code"] for reason in reasons)}
