@@ -46,7 +46,10 @@ _CHANGES: Final = frozenset(
 
 
 class Journal:
-    """Records of one generation, each `<length><crc32><bytes>`; a torn last one counts as not written."""
+    """Records of one generation, each `<length><crc32><bytes>`; a torn last one counts as not written.
+
+    None is empty: eight zeros would say so, and zeros are what a power cut leaves.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,7 +73,7 @@ class Journal:
                     break
                 length, checksum = _FRAME.unpack(head)
                 record = source.read(length)
-                if len(record) < length or zlib.crc32(record) != checksum:
+                if not record or len(record) < length or zlib.crc32(record) != checksum:
                     break
                 good = source.tell()
                 yield record
@@ -109,12 +112,29 @@ class Store:
     def answer(self, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Runs without a pause on the event loop, so the journal has the order in which it was applied."""
         action = target.rpartition(".")[2]
+        is_new = action in _CHANGES and not self._is_retry(action, body)
         answer = self._apply(target, body)
-        if answer[0] == 200 and action in _CHANGES:
-            self.journal.append(json.dumps([target, body.decode()]).encode())
-            if self.journal.size > COMPACT_BYTES:
-                self.compact()
+        if answer[0] == 200 and is_new:
+            self._record(json.dumps([target, body.decode()]).encode())
         return answer
+
+    def _is_retry(self, action: str, body: bytes) -> bool:
+        """A transaction sent again under its token changes nothing, and would when it is replayed alone."""
+        if action != "TransactWriteItems":
+            return False
+        token = json.loads(body).get("ClientRequestToken")
+        with self._scope(ACCOUNT, REGION):
+            return bool(token) and self._engine._txn_token_lookup(token) is not None  # noqa: SLF001
+
+    def _record(self, record: bytes) -> None:
+        try:
+            self.journal.append(record)
+        except OSError as error:
+            # The tables have a change that the next start will not know: nobody may build on it.
+            print(f"the journal cannot be written: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
+        if self.journal.size > COMPACT_BYTES:
+            self.compact()
 
     def compact(self) -> None:
         """Write a snapshot, then begin the next journal: a kill between any two steps loses nothing."""
