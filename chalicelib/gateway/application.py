@@ -16,12 +16,13 @@ from chalicelib.gateway import events
 from chalicelib.gateway.body import BodyPipe
 from chalicelib.gateway.events import Answer
 from chalicelib.gateway.incoming import Disconnected, Incoming, Receive
+from chalicelib.gateway.memory import return_large_blocks
 from chalicelib.gateway.passthrough import BLOCK, Passthrough
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import SIZE_LIMIT
 
 # An upload holds a part of 8 MiB and what waits behind it, so their number bounds the memory.
-UPLOADS_AT_ONCE: Final = 12
+UPLOADS_AT_ONCE: Final = 8
 EVENTS_AT_ONCE: Final = 32
 _BODILESS: Final = {204, 304}
 _LOG: Final = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Handlers(Protocol):
 
 
 def create_application(handlers: Handlers) -> Application:
+    return_large_blocks()
     return Application(handlers)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
-HIGH_WATER: Final = 2 * 1024 * 1024
+HIGH_WATER: Final = 1024 * 1024
 IDLE_SECONDS: Final = 60
 
 
