@@ -2,7 +2,7 @@
 
 S3:
     blobs/<account>/<registry>/<session>/<writer>      bytes of an upload that one request carried
-    blobs/<account>/<registry>/<session>/multipart     bytes of an upload that came in parts
+    blobs/<account>/<registry>/<session>/<writer>-multipart    or that came in parts from it on
     manifests/<repository>/<digest>/<random>           a manifest too large for a row
 
 DynamoDB (`<prefix><table>`: hash key / range key):

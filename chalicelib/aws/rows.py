@@ -58,6 +58,7 @@ def upload_row(model: UploadModel) -> UploadRow:
         offset=int(model.offset),
         algorithm=model.algorithm,
         hash_state=model.hash_state,
+        multipart_key=model.multipart_key,
         multipart_id=model.multipart_id,
         parts=tuple(Part(etag, size) for etag, size in json.loads(model.parts)),
         tail_key=model.tail_key,

@@ -114,6 +114,7 @@ class UploadModel(Model):
     offset = NumberAttribute()
     algorithm = UnicodeAttribute()
     hash_state = BinaryAttribute(null=True, legacy_encoding=False)
+    multipart_key = UnicodeAttribute(null=True)
     multipart_id = UnicodeAttribute(null=True)
     parts = UnicodeAttribute()
     tail_key = UnicodeAttribute(null=True)

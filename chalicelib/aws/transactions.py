@@ -16,6 +16,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.aws.keys import referrer_key
+from chalicelib.aws.repeats import was_sent_again
 from chalicelib.aws.rows import held_text
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import (
@@ -115,6 +116,9 @@ class DynamoTransactions:
         try:
             transaction._commit()  # noqa: SLF001 - its context manager, without a block to run
         except TransactWriteError as error:
+            # DynamoDB tells a repeated transaction by its token; other engines refuse it for its own effect.
+            if was_sent_again(error):
+                raise
             reasons = [reason.code if reason else None for reason in error.cancellation_reasons]
             if any(code in {"ConditionalCheckFailed", "TransactionConflict"} for code in reasons):
                 return reasons

@@ -9,6 +9,7 @@ from typing import Any
 from pynamodb.exceptions import DeleteError, PutError, UpdateError
 
 from chalicelib.aws.reads import Reads
+from chalicelib.aws.repeats import was_sent_again
 from chalicelib.aws.rows import upload_row
 from chalicelib.aws.tables import Tables, UploadModel
 from chalicelib.registry.stores import UploadRow
@@ -32,7 +33,8 @@ class DynamoUploadStore:
 
     def acquire(self, session: str, writer: str, *, now: int, lease: int) -> UploadRow | None:
         table = self._table
-        free = table.writer.does_not_exist() | (table.lease < now)
+        # Its own writer too: botocore may send again what took effect already.
+        free = table.writer.does_not_exist() | (table.lease < now) | (table.writer == writer)
         model = table(session)
         actions = [table.writer.set(writer), table.lease.set(lease)]
         try:
@@ -56,19 +58,23 @@ class DynamoUploadStore:
             self._model(row).save(condition=self._table.writer == writer)
         except PutError as error:
             _check_lost(error)
+            if was_sent_again(error):
+                raise
             return False
         return True
 
     def remove(self, session: str) -> UploadRow | None:
-        row = self.get(session)
-        if row is None:
-            return None
+        """The row as it was when it went, with all the bytes that somebody has to delete now."""
+        table = self._table
+        connection = table._get_connection()  # noqa: SLF001 - a model's own delete returns no attributes
         try:
-            self._table(session).delete(condition=self._table.session.exists())
+            answer = connection.delete_item(
+                session, condition=table.session.exists(), return_values="ALL_OLD"
+            )
         except DeleteError as error:
             _check_lost(error)
             return None
-        return row
+        return upload_row(table.from_raw_data(answer["Attributes"]))
 
     def _model(self, row: UploadRow) -> UploadModel:
         model: UploadModel = self._table(
@@ -78,6 +84,7 @@ class DynamoUploadStore:
             offset=row.offset,
             algorithm=row.algorithm,
             hash_state=row.hash_state,
+            multipart_key=row.multipart_key,
             multipart_id=row.multipart_id,
             parts=json.dumps([[part.etag, part.size] for part in row.parts]),
             tail_key=row.tail_key,

@@ -1,6 +1,6 @@
 """Cuts a stream into S3 parts: at most one part is held here, whatever the stream's length.
 
-`own_key` is unique to one request, so a writer that lost its session never touches its successor's bytes.
+Each request has keys of its own: a writer that lost its session never touches its successor's objects.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class PartWriter:
     objects: ObjectStore
     multipart: MultipartStore
     row: UploadRow
-    multipart_key: str
+    own_multipart_key: str
     own_key: str
     _buffer: bytearray = field(default_factory=bytearray)
     _began: str | None = None
     replaced: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
-    completed: bool = False
+    spent: bool = False
 
     def write(self, block: bytes | memoryview) -> None:
         if not block:
@@ -55,28 +55,30 @@ class PartWriter:
 
     def finish(self) -> str:
         """Make one object of everything; return its key."""
-        multipart_id = self.row.multipart_id
-        if multipart_id is None:
+        key, multipart_id = self.row.multipart_key, self.row.multipart_id
+        if key is None or multipart_id is None:
             return self._finish_small()
         number = len(self.row.parts) + 1
         if self._buffer:
             self._put_part()
         elif self.row.tail_key:
             source = self.row.tail_key
-            etag = self.multipart.copy_part(self.multipart_key, multipart_id, number, source)
+            etag = self.multipart.copy_part(key, multipart_id, number, source)
             self.row = replace(self.row, parts=(*self.row.parts, Part(etag, self.row.tail_size)))
             self.replaced.append(source)
         etags = [part.etag for part in self.row.parts]
-        self.multipart.complete(self.multipart_key, multipart_id, etags)
-        self._began, self.completed = None, True
-        return self.multipart_key
+        # Whatever S3 answers, and if it never does, the upload that the table's row names may be used up.
+        self.spent = self._began is None
+        self.multipart.complete(key, multipart_id, etags)
+        return key
 
     def discard(self) -> None:
         """Forget what this request alone wrote; the row in the table still describes the rest."""
         for key in self.written:
             self.objects.delete(key)
         if self._began:
-            self.multipart.abort(self.multipart_key, self._began)
+            delete_multipart(self.objects, self.multipart, self.own_multipart_key, self._began)
+        self.written, self._began = [], None
 
     def _finish_small(self) -> str:
         if self.row.tail_key and not self._buffer:
@@ -95,11 +97,22 @@ class PartWriter:
             self.row = replace(self.row, tail_key=None, tail_size=0)
 
     def _put_part(self) -> None:
-        if self.row.multipart_id is None:
-            self._began = self.multipart.begin(self.multipart_key)
-            self.row = replace(self.row, multipart_id=self._began)
-        assert self.row.multipart_id is not None  # noqa: S101 - narrows the type
-        number = len(self.row.parts) + 1
-        etag = self.multipart.put_part(self.multipart_key, self.row.multipart_id, number, self._buffer)
+        key, multipart_id = self._multipart()
+        etag = self.multipart.put_part(key, multipart_id, len(self.row.parts) + 1, self._buffer)
         self.row = replace(self.row, parts=(*self.row.parts, Part(etag, len(self._buffer))))
         self._buffer = bytearray()
+
+    def _multipart(self) -> tuple[str, str]:
+        """Key and id of the multipart upload, which the first part begins."""
+        key, multipart_id = self.row.multipart_key, self.row.multipart_id
+        if key is None or multipart_id is None:
+            key = self.own_multipart_key
+            multipart_id = self._began = self.multipart.begin(key)
+            self.row = replace(self.row, multipart_key=key, multipart_id=multipart_id)
+        return key, multipart_id
+
+
+def delete_multipart(objects: ObjectStore, multipart: MultipartStore, key: str, multipart_id: str) -> None:
+    """Whether it was completed or not, which a request that got no answer cannot know."""
+    multipart.abort(key, multipart_id)
+    objects.delete(key)

@@ -78,6 +78,7 @@ class UploadRow:
     offset: int = 0
     algorithm: str = "sha256"
     hash_state: bytes | None = None
+    multipart_key: str | None = None
     multipart_id: str | None = None
     parts: tuple[Part, ...] = ()
     tail_key: str | None = None
@@ -325,7 +326,7 @@ class UploadStore(Protocol):
 
     def renew(self, session: str, writer: str, lease: int) -> bool: ...
     def save(self, row: UploadRow, writer: str) -> bool:
-        """Keep progress and let go of the session. False: somebody else has it now."""
+        """Keep progress and let go of the session. False: somebody else has it now, nothing was kept."""
         ...
 
     def remove(self, session: str) -> UploadRow | None: ...

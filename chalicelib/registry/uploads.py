@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from chalicelib.registry.blobs import Blobs, unknown_upload
-from chalicelib.registry.parts import PartWriter
+from chalicelib.registry.parts import PartWriter, delete_multipart
 from chalicelib.registry.stores import EndUpload, Link, MultipartStore, ObjectStore, UploadRow, UploadStore
 from chalicelib.spec import running_digest
 from chalicelib.spec.digest import Digest
@@ -20,7 +20,6 @@ from chalicelib.spec.reference import Repository
 SESSION_SECONDS: Final = 24 * 3600
 LEASE_SECONDS: Final = 60
 _RENEW_SECONDS: Final = 20
-_MULTIPART: Final = "multipart"
 # As `open` makes them: what is none must not reach the table, whose keys have a size.
 _SESSION: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -70,11 +69,10 @@ class Uploads:
         try:
             transfer.run(chunk)
             saved = transfer.paused()
-            self._save(saved, writer)
         except BaseException:
-            transfer.parts.discard()
-            self.sessions.save(row, writer)
+            self._undo(transfer, writer, row)
             raise
+        self._save(saved, transfer, writer, row)
         self._delete(transfer.parts.replaced)
         return saved
 
@@ -89,19 +87,11 @@ class Uploads:
         try:
             transfer.run(chunk)
             key = self._verified(transfer, digest)
-        except RegistryError as error:
-            if error.code is ErrorCode.DIGEST_INVALID:
-                self._abandon(transfer, writer, row)
-            else:
-                self._let_go(transfer, writer, row)
-            raise
-        except BaseException:
-            self._let_go(transfer, writer, row)
+        except BaseException as error:
+            self._undo(transfer, writer, row, is_over=_is_mismatch(error))
             raise
         link = Link(digest, transfer.offset, key)
-        if not self.blobs.publish(repository, link, EndUpload(session, writer)):
-            transfer.parts.discard()
-            raise unknown_upload()
+        self._publish(link, transfer, writer, row)
         self._delete([*transfer.parts.replaced, *self._unused_tail(row, key, transfer)])
         return link
 
@@ -137,13 +127,29 @@ class Uploads:
             objects=self.objects,
             multipart=self.multipart,
             row=row,
-            multipart_key=self.key_for(row.repository, row.session, _MULTIPART),
+            own_multipart_key=self.key_for(row.repository, row.session, f"{writer}-multipart"),
             own_key=self.key_for(row.repository, row.session, writer),
         )
         return _Transfer(parts, self.sessions, writer, algorithm, self.clock)
 
-    def _save(self, row: UploadRow, writer: str) -> None:
-        if not self.sessions.save(row, writer):
+    def _save(self, saved: UploadRow, transfer: _Transfer, writer: str, row: UploadRow) -> None:
+        try:
+            is_saved = self.sessions.save(saved, writer)
+        except BaseException:
+            self._give_back(transfer, writer, row)
+            raise
+        if not is_saved:
+            transfer.parts.discard()
+            raise unknown_upload()
+
+    def _publish(self, link: Link, transfer: _Transfer, writer: str, row: UploadRow) -> None:
+        try:
+            is_published = self.blobs.publish(row.repository, link, EndUpload(row.session, writer))
+        except BaseException:
+            self._give_back(transfer, writer, row)
+            raise
+        if not is_published:
+            transfer.parts.discard()
             raise unknown_upload()
 
     def _verified(self, transfer: _Transfer, digest: Digest) -> str:
@@ -164,25 +170,30 @@ class Uploads:
         if running.digest() != digest:
             raise _mismatch(digest, running.digest())
 
-    def _let_go(self, transfer: _Transfer, writer: str, row: UploadRow) -> None:
-        if transfer.parts.completed:
-            # The multipart upload is gone, so the session cannot go on from `row`.
-            return self._abandon(transfer, writer, row)
+    def _undo(self, transfer: _Transfer, writer: str, row: UploadRow, *, is_over: bool = False) -> None:
+        """After a failure before any row was to name what this request wrote."""
         transfer.parts.discard()
-        self.sessions.save(row, writer)
-        return None
+        self._give_back(transfer, writer, row, is_over=is_over)
 
-    def _abandon(self, transfer: _Transfer, writer: str, row: UploadRow) -> None:
-        """End the session with all its bytes; of one that another has taken over, our own bytes alone."""
-        transfer.parts.discard()
-        if not self.blobs.transactions.write([EndUpload(row.session, writer)]):
-            self._delete_bytes(row)
-            if transfer.parts.completed:
-                self.objects.delete(transfer.parts.multipart_key)
+    def _give_back(self, transfer: _Transfer, writer: str, row: UploadRow, *, is_over: bool = False) -> None:
+        """Leave the session as it was found, or end it where it cannot go on from there.
+
+        Either holds only while the session is still this writer's, and shuts out whatever it tried
+        before without an answer: only then is it certain that no row names what it wrote.
+        """
+        if is_over or transfer.parts.spent:
+            is_ours = not self.blobs.transactions.write([EndUpload(row.session, writer)])
+            if is_ours:
+                self._delete_bytes(row)
+        else:
+            is_ours = self.sessions.save(row, writer)
+        if is_ours:
+            transfer.parts.discard()
 
     def _delete_bytes(self, row: UploadRow) -> None:
-        if row.multipart_id:
-            self.multipart.abort(self.key_for(row.repository, row.session, _MULTIPART), row.multipart_id)
+        """Of a session whose row is gone, so that nobody can publish them any more."""
+        if row.multipart_key and row.multipart_id:
+            delete_multipart(self.objects, self.multipart, row.multipart_key, row.multipart_id)
         if row.tail_key:
             self.objects.delete(row.tail_key)
 
@@ -268,6 +279,10 @@ def out_of_range(row: UploadRow) -> RegistryError:
         status=416,
         headers={"Range": content_range(row)},
     )
+
+
+def _is_mismatch(error: BaseException) -> bool:
+    return isinstance(error, RegistryError) and error.code is ErrorCode.DIGEST_INVALID
 
 
 def _mismatch(asked: Digest, found: Digest) -> RegistryError:

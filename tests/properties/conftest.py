@@ -53,13 +53,18 @@ def of_deployment(deployment: Deployment) -> Stores:
 
 
 @pytest.fixture(scope="module")
-def adapters() -> Iterator[Stores]:
+def deployment() -> Iterator[Deployment]:
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         deployment = Deployment(Settings(token_key=b"key of the tests".ljust(32)))
         deployment.prepare()
-        yield of_deployment(deployment)
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def adapters(deployment: Deployment) -> Stores:
+    return of_deployment(deployment)
 
 
 @pytest.fixture(scope="module")

@@ -120,11 +120,11 @@ def current() -> Operation | None:
     return getattr(_running, "operation", None)
 
 
-def pause() -> None:
-    """A stop inside a store call that is not atomic."""
+def pause(before: str = "the next read") -> None:
+    """A stop inside a store call that is not atomic, or where something else takes time."""
     operation = current()
     if operation is not None:
-        fate = operation.stop_before("the next read")
+        fate = operation.stop_before(before)
         if fate is Fate.DIE_AFTER:
             raise DeathError
         if fate is Fate.LOSE_ANSWER:

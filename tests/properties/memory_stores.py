@@ -353,7 +353,7 @@ class MemoryUploadStore:
 
     def acquire(self, session: str, writer: str, *, now: int, lease: int) -> UploadRow | None:
         found = self._sessions.get(session)
-        if found is None or (found.writer is not None and found.lease >= now):
+        if found is None or (found.writer not in {None, writer} and found.lease >= now):
             return None
         found.writer, found.lease = writer, lease
         return found.row

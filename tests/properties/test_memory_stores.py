@@ -163,6 +163,7 @@ def test_sessions_are_taken_and_given_back_alike(
         offset=st.integers(0, 9),
         algorithm=st.sampled_from(["sha256", "sha512"]),
         hash_state=st.sampled_from([None, b"state"]),
+        multipart_key=st.sampled_from([None, "multipart key"]),
         multipart_id=st.sampled_from([None, "id"]),
         parts=st.lists(st.builds(Part, st.just('"etag"'), st.integers(0, 9)), max_size=2).map(tuple),
         tail_key=st.sampled_from([None, "key"]),
