@@ -6,14 +6,20 @@ S3:
     manifests/<repository>/<digest>/<random>           a manifest too large for a row
 
 DynamoDB (`<prefix><table>`: hash key / range key):
-    registries    name
+    accounts      id
+    projects      account / name
+    registries    name                                 index account-name: account / name
     repositories  registry / repository                index account-name: account / repository
     manifests     repository / digest                  also referrers#<subject>#<digest>: one edge each
     tags          repository / tag                     local index on digest
     links         repository / digest
     blobs         account / digest
     uploads       session
-    credentials   id
+    credentials   id                                   index account-id: account / id
+    revocations   "all" / credential id                what was taken away while tokens live
+    attempts      credential#<id> or address#<ip>      failed logins
+    audit         <account>#<day> / <time>-<random>
+    idempotency   <credential>#<key>
 
 S3 keys are unique to one writer, so deleting an old copy can never hit a new one.
 """
@@ -21,6 +27,7 @@ S3 keys are unique to one writer, so deleting an old copy can never hit a new on
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -36,3 +43,8 @@ def manifest_key(repository: Repository, digest: Digest) -> str:
 
 def referrer_key(subject: Digest, digest: Digest | str = "") -> str:
     return f"referrers#{subject}#{digest}"
+
+
+def audit_day(account: str, at: int) -> str:
+    """`at` in epoch milliseconds."""
+    return f"{account}#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"

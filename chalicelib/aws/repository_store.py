@@ -22,3 +22,10 @@ class DynamoRepositoryStore:
         following = table.repository > after if after else None
         results = table.account_name.query(account, following, limit=limit)
         return [model.repository for model in results]
+
+    def in_registry(self, registry: str, after: str, limit: int) -> list[str]:
+        """Sorted, consistent."""
+        table = self._tables.repositories
+        following = table.repository > after if after else None
+        results = table.query(registry, following, limit=limit, consistent_read=True)
+        return [model.repository for model in results]

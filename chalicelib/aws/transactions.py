@@ -15,10 +15,12 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
+from chalicelib.aws.audit_store import audit_model
 from chalicelib.aws.keys import referrer_key
 from chalicelib.aws.repeats import was_sent_again
 from chalicelib.aws.rows import held_text
 from chalicelib.aws.tables import Tables
+from chalicelib.identity.audit import Record
 from chalicelib.registry.stores import (
     LIVE,
     TRANSACTION_LIMIT,
@@ -28,7 +30,6 @@ from chalicelib.registry.stores import (
     CountManifest,
     EndUpload,
     MoveManifest,
-    NameRegistry,
     NameRepository,
     PutBlob,
     PutLink,
@@ -39,6 +40,7 @@ from chalicelib.registry.stores import (
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    WriteAudit,
 )
 
 CONFLICT_TRIES: Final = 10
@@ -221,13 +223,19 @@ class _Items:
         key = referrer_key(change.subject, change.digest)
         return Delete(self._tables.referrers(change.repository.name, key))
 
-    def name_registry(self, change: NameRegistry) -> Update:
-        table = self._tables.registries
-        actions = [
-            table.account.set(table.account | change.repository.account),
-            table.created.set(table.created | _now()),
-        ]
-        return Update(table(change.repository.registry), actions)
+    def write_audit(self, change: WriteAudit) -> Put:
+        repository, actor = change.repository, change.actor
+        separator = "@" if ":" in change.reference else ":"
+        record = Record(
+            account=repository.account,
+            at=int(time.time() * 1000),
+            actor=actor.id,
+            action=change.action,
+            target=f"{repository.name}{separator}{change.reference}",
+            address=actor.address,
+            detail=dict(change.detail),
+        )
+        return Put(audit_model(self._tables, record))
 
     def name_repository(self, change: NameRepository) -> Update:
         table = self._tables.repositories
@@ -286,7 +294,7 @@ _METHODS: Final[dict[type, str]] = {
     RemoveTag: "remove_tag",
     PutReferrer: "put_referrer",
     RemoveReferrer: "remove_referrer",
-    NameRegistry: "name_registry",
+    WriteAudit: "write_audit",
     NameRepository: "name_repository",
     PutLink: "put_link",
     RemoveLink: "remove_link",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.aws.transactions import CONFLICT_TRIES, DynamoTransactions, TransactionConflictError
-from chalicelib.registry.stores import Change, CountLink, NameRegistry, PutTag, RemoveTag
+from chalicelib.registry.stores import Change, CountLink, NameRepository, PutTag, RemoveTag
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
@@ -170,5 +170,5 @@ def test_naming_is_tried_again_as_anything_else(
 ) -> None:
     errors = [cancelled(FINE, CONFLICT)]
     with refusing(on_moto.dynamodb, "dynamodb", "TransactWriteItems", errors) as left:
-        assert transactions.write([a_change(repository), NameRegistry(repository)]) == []
+        assert transactions.write([a_change(repository), NameRepository(repository)]) == []
         assert not left

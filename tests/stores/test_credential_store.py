@@ -11,13 +11,14 @@ from chalicelib.wiring import Deployment
 
 
 def test_credential_is_kept_whole_and_replaced_whole(deployment: Deployment) -> None:
-    store, name = deployment._credentials, f"robot-{os.urandom(4).hex()}"
+    store, name = deployment.credentials, f"robot-{os.urandom(4).hex()}"
     assert store.get(name) is None
     first = administrator(name, "account", "a secret")
-    store.put(first)
+    assert store.put(first)
     assert store.get(name) == first
-    second = replace(first, grants=(Grant("dev/*", frozenset({PULL, PUSH})),), expires=1_900_000_000)
-    store.put(second)
+    grants = (Grant("dev/*", frozenset({PULL, PUSH})),)
+    second = replace(first, grants=grants, expires=1_900_000_000, version=first.version + 1)
+    assert store.put(second)
     assert store.get(name) == second
 
 
