@@ -22,7 +22,7 @@ from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import SIZE_LIMIT
 
 # An upload holds a part of 8 MiB and what waits behind it, so their number bounds the memory.
-UPLOADS_AT_ONCE: Final = 8
+UPLOADS_AT_ONCE: Final = 6
 EVENTS_AT_ONCE: Final = 32
 _BODILESS: Final = {204, 304}
 _LOG: Final = logging.getLogger(__name__)
