@@ -54,19 +54,24 @@ def tls_proxy(pem: Path, upstream: Upstream) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(_listen(context, upstream), loop).result()
+    writers: list[asyncio.StreamWriter] = []
+    server = asyncio.run_coroutine_threadsafe(_listen(context, upstream, writers), loop).result()
     try:
         yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
-        asyncio.run_coroutine_threadsafe(_stop(server), loop).result()
+        asyncio.run_coroutine_threadsafe(_stop(server, writers), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _listen(context: ssl.SSLContext, upstream: Upstream) -> asyncio.Server:
+async def _listen(
+    context: ssl.SSLContext, upstream: Upstream, writers: list[asyncio.StreamWriter]
+) -> asyncio.Server:
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         inner_reader, inner_writer = await asyncio.open_connection(*upstream())
+        writers.append(inner_writer)
         copies = [
             asyncio.create_task(_copy(reader, inner_writer)),
             asyncio.create_task(_copy(inner_reader, writer)),
@@ -97,10 +102,13 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def _stop(server: asyncio.Server) -> None:
+async def _stop(server: asyncio.Server, writers: list[asyncio.StreamWriter]) -> None:
+    """A writer that outlives the loop warns when it is collected, in whatever test runs then."""
     server.close()
     own = asyncio.current_task()
     rest = [task for task in asyncio.all_tasks() if task is not own]
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
+    for writer in writers:
+        writer.transport.abort()
