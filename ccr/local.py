@@ -144,9 +144,9 @@ def _listening(place: Place) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((place.host, place.port), backlog=2048)
     except OSError as error:
-        message = (
-            f"cannot listen on {place.host}:{place.port} ({error.strerror}): choose a port with CCR_PORT"
-        )
+        # What `create_server` says names the address a second time.
+        why = os.strerror(error.errno) if error.errno else str(error)
+        message = f"cannot listen on {place.host}:{place.port} ({why}): choose a port with CCR_PORT"
         raise EngineError(message) from error
     with listener:
         yield listener

@@ -1,0 +1,34 @@
+"""Engines that run while the tests of this folder do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from chalicelib.wiring import Deployment
+from tests.endpoints.driver import PASSWORD, Driver
+from tests.engines.backends import ENGINES, Engines, deployed
+
+
+@pytest.fixture(scope="package")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    with ExitStack() as stack:
+        yield Engines(tmp_path_factory.mktemp("engines"), stack)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def deployment(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Deployment]:
+    with deployed(request.param, engines) as deployment:
+        deployment.set_admin(PASSWORD)
+        yield deployment
+
+
+@pytest.fixture
+def driver(deployment: Deployment, request: pytest.FixtureRequest) -> Driver:
+    """In a repository of its own, which nothing was pushed to."""
+    name = "".join(letter for letter in request.node.originalname if letter.isalpha())
+    driver = Driver(deployment, f"test/{name[:100]}")
+    driver.log_in()
+    return driver
