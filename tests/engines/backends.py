@@ -31,8 +31,17 @@ class Engines:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack
         self._running: dict[str, Engine | EngineError] = {}
+        self._deployments: dict[str, Deployment] = {}
 
-    def settings(self, backend: str) -> Settings:
+    def deployment(self, backend: str) -> Deployment:
+        """The one on these engines; its credentials are in the environment."""
+        if backend not in self._deployments:
+            deployment = Deployment(self._settings(backend))
+            deployment.prepare()
+            self._deployments[backend] = deployment
+        return self._deployments[backend]
+
+    def _settings(self, backend: str) -> Settings:
         """Skips the test that asks where the real engine cannot be had."""
         return Settings(
             token_key=b"key of the tests".ljust(32),
@@ -72,13 +81,13 @@ def deployed(backend: str, engines: Engines) -> Iterator[Deployment]:
         patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         patch.delenv("AWS_SESSION_TOKEN", raising=False)
-        if backend == MOTO:
-            stack.enter_context(mock_aws())
-            settings = Settings(
-                token_key=b"key of the tests".ljust(32), show_backend_calls=True, head_carries_body=False
-            )
-        else:
-            settings = engines.settings(backend)
+        if backend != MOTO:
+            yield engines.deployment(backend)
+            return
+        stack.enter_context(mock_aws())
+        settings = Settings(
+            token_key=b"key of the tests".ljust(32), show_backend_calls=True, head_carries_body=False
+        )
         deployment = Deployment(settings)
         deployment.prepare()
         yield deployment

@@ -10,7 +10,7 @@ from tests.engines.kill import MAY_LOSE, KillTest
 from tests.support.process import StartError
 
 TRIES = 2
-LONGEST = 1.5
+LONGEST = 1.0
 
 
 @pytest.mark.slow

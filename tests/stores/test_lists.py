@@ -62,7 +62,7 @@ def test_missing_tag_is_none(deployment: Deployment, tagged: Repository) -> None
 def test_every_tag_that_names_a_digest_is_found_and_no_other(
     deployment: Deployment, repository: Repository
 ) -> None:
-    named = [f"n{number:03}" for number in range(150)]
+    named = [f"n{number:03}" for number in range(40)]
     write(deployment, *(PutTag(repository, a_tag(tag, D), None) for tag in named))
     write(deployment, *(PutTag(repository, a_tag(f"o{number}", E), None) for number in range(10)))
     tags = deployment.services.discovery.tags

@@ -31,7 +31,7 @@ from tests.stores.rows import FAR, a_manifest, a_tag, an_upload, write
 from tests.support import content
 from tests.support.content import Document
 
-ROUNDS = 5
+ROUNDS = 4
 THREADS = 6
 
 
