@@ -139,7 +139,8 @@ def _descriptor(item: object, where: str) -> Descriptor:
 
 
 def _unique(descriptors: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
-    return tuple({descriptor.digest: descriptor for descriptor in descriptors}.values())
+    """One digest with two sizes stays twice, so that the wrong one is found."""
+    return tuple({(one.digest, one.size): one for one in descriptors}.values())
 
 
 def _artifact_type(document: dict[str, Any], config: tuple[Descriptor, ...]) -> str:

@@ -153,6 +153,12 @@ def test_annotations_that_no_edge_row_can_hold_are_refused() -> None:
     assert refused(document, OCI_IMAGE).status == 413
 
 
+@pytest.mark.parametrize("sizes", [(999, 5), (5, 999)])
+def test_one_digest_with_two_sizes_is_kept_with_both(sizes: tuple[int, int]) -> None:
+    layers = [{**descriptor(b"12345"), "size": size} for size in sizes]
+    assert {one.size for one in parsed({"layers": layers}, OCI_IMAGE).blobs} == set(sizes)
+
+
 _KEYS = st.sampled_from(
     "config layers manifests subject digest size mediaType annotations blobs".split()  # noqa: SIM905
 )
