@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,6 +17,9 @@ from typing import Final
 
 STOP_SECONDS: Final = 20
 START_SECONDS: Final = 60
+# Below those that systems give to connections.
+_PORTS: Final = range(20_000, 32_768)
+_RESERVED: Final[list[socket.socket]] = []
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -82,12 +85,31 @@ def start(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Ports nobody listens on now, and which no other registry is given while this process lives.
+
+    An engine binds its ports a second or more after they were chosen. Raises EngineError.
+    """
+    ports: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if _reserve(port):
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise EngineError(f"there are no {count} free ports from {_PORTS.start} to {_PORTS.stop - 1}")
+
+
+def _reserve(port: int) -> bool:
+    """A UDP socket of the same number is the sign: engines need TCP alone, and it goes with the process."""
+    sign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sign.bind(("127.0.0.1", port))
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+    except OSError:
+        sign.close()
+        return False
+    _RESERVED.append(sign)
+    return True
 
 
 def is_listening(port: int) -> bool:

@@ -150,6 +150,25 @@ def test_stop_kills_what_does_not_listen(
     assert engine.process.returncode == -signal.SIGKILL
 
 
+def test_free_ports_are_given_to_one_process_alone() -> None:
+    """Two registries that start at once: neither may take for its engine what answers for the other's."""
+    (first,) = free_ports(1)
+    code = f"from ccr.engines import process as p; p._PORTS = range({first}, {first + 1}); p.free_ports(1)"
+    other = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert other.returncode != 0
+    assert f"there are no 1 free ports from {first} to {first}" in other.stderr
+
+
+def test_port_in_use_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(process, "_PORTS", range(port, port + 1))
+        with pytest.raises(EngineError, match=f"no 1 free ports from {port} to {port}"):
+            free_ports(1)
+
+
 def test_free_ports_are_different_and_free() -> None:
     ports = free_ports(10)
     assert len(set(ports)) == 10
