@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import random
@@ -19,7 +20,6 @@ STOP_SECONDS: Final = 20
 START_SECONDS: Final = 60
 # Below those that systems give to connections.
 _PORTS: Final = range(20_000, 32_768)
-_RESERVED: Final[list[socket.socket]] = []
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -108,7 +108,7 @@ def _reserve(port: int) -> bool:
     except OSError:
         sign.close()
         return False
-    _RESERVED.append(sign)
+    atexit.register(sign.close)
     return True
 
 

@@ -27,13 +27,13 @@ class Capabilities:
     def verify(self, capability: str, repository: str, session: str) -> bool:
         expiry, _, mac = capability.partition("-")
         expected = self._mac(expiry, repository, session)
-        if not hmac.compare_digest(mac.encode(), expected.encode()):
+        if not hmac.compare_digest(mac.encode(errors="surrogatepass"), expected.encode()):
             return False
         return int(expiry, 16) > self.clock()
 
     def _mac(self, expiry: str, repository: str, session: str) -> str:
         text = f"upload\0{expiry}\0{repository}\0{session}"
-        digest = hmac.digest(self.key, text.encode(), "sha256")
+        digest = hmac.digest(self.key, text.encode(errors="surrogatepass"), "sha256")
         return base64.urlsafe_b64encode(digest[:_MAC_BYTES]).decode()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.identity.capability import LIFETIME_SECONDS, Capabilities
@@ -20,6 +20,8 @@ def test_no_text_is_a_capability(text: str) -> None:
 
 
 @given(st.integers(0, 39), st.characters())
+@example(0, "\ud800")
+@example(9, "\ud800")
 def test_no_character_of_a_capability_can_be_another(place: int, other: str) -> None:
     capability = CAPABILITIES.issue("dev/app", "session")
     changed = capability[:place] + other + capability[place + 1 :]
