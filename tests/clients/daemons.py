@@ -132,7 +132,7 @@ def _running(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[
         yield process
     finally:
         _stop(process)
-        _unmount_below(folder)
+        unmount_below(folder)
 
 
 def _who_reaches(
@@ -158,8 +158,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _unmount_below(folder: Path) -> None:
-    """A daemon that was stopped while it started leaves its data folder mounted on itself."""
+def unmount_below(folder: Path) -> None:
+    """A daemon stopped while it started, podman and buildah leave their folders mounted on themselves."""
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in reversed(mounts):
         if Path(mount).is_relative_to(folder):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from tests.clients.commands import ClientError, Unavailable, run, told
-from tests.clients.daemons import containerd_daemon, docker_daemon, environment, find
+from tests.clients.daemons import containerd_daemon, docker_daemon, environment, find, unmount_below
 from tests.clients.layout import TAG, Layout
 
 POLICY: Final = '{"default": [{"type": "insecureAcceptAnything"}]}'
@@ -345,19 +345,30 @@ def ctr(folder: Path) -> Iterator[Ctr]:
         yield Ctr(daemon.client, environ, "overlayfs" if "overlayfs" in good else "native")
 
 
-def podman(folder: Path) -> AbstractContextManager[Podman]:
-    find("podman")
-    return nullcontext(Podman(_with_storage("podman", folder)))
+@contextmanager
+def podman(folder: Path) -> Iterator[Podman]:
+    with _storage("podman", folder) as environ:
+        yield Podman(environ)
 
 
-def buildah(folder: Path) -> AbstractContextManager[Buildah]:
-    find("buildah")
-    return nullcontext(Buildah(_with_storage("buildah", folder)))
+@contextmanager
+def buildah(folder: Path) -> Iterator[Buildah]:
+    with _storage("buildah", folder) as environ:
+        yield Buildah(environ)
 
 
 def skopeo(folder: Path) -> AbstractContextManager[Skopeo]:
     find("skopeo")
     return nullcontext(Skopeo(_containers_environment(folder), folder))
+
+
+@contextmanager
+def _storage(program: str, folder: Path) -> Iterator[dict[str, str]]:
+    find(program)
+    try:
+        yield _with_storage(program, folder)
+    finally:
+        unmount_below(folder)
 
 
 def _with_storage(program: str, folder: Path) -> dict[str, str]:

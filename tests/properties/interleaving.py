@@ -19,6 +19,8 @@ from hypothesis import currently_in_test_context, note
 from chalicelib.spec.errors import ErrorCode
 
 STUCK_SECONDS: Final = 60
+# Far more than any operation takes, however often it starts over.
+MOST_CALLS: Final = 500
 
 
 class Fate(Enum):
@@ -63,6 +65,7 @@ class Operation:
         self.label, self.allowed = label, allowed
         self.waiting = ""
         self.is_done = self.is_dead = False
+        self.calls = 0
         self.broken: list[str] = []
         self.result: Any = None
         self.error: BaseException | None = None
@@ -75,6 +78,8 @@ class Operation:
     def step(self, fate: Fate = Fate.WELL) -> None:
         """Let the waiting call end like this, and run to the next one."""
         assert not self.is_done
+        self.calls += 1
+        assert self.calls < MOST_CALLS, f"{self.label} goes on for ever"
         _tell(f"    {self.label}: {self.waiting} {fate.value}")
         if fate is not Fate.WELL:
             self.broken.append(f"{self.waiting} {fate.value}")

@@ -197,6 +197,35 @@ class ManifestMachine(RuleBasedStateMachine):
         if self.operations and fate is not Fate.WELL:
             self.step(self.operations[0], fate)
 
+    @precondition(lambda self: not self.operations)
+    @rule(about=targets, kind=kinds, rival=kinds, writes=st.integers(0, 3), fate=st.sampled_from(Fate))
+    def overtake_at(self, about: Target, kind: str, rival: str, writes: int, fate: Fate) -> None:
+        """One stops before some write while another comes and goes, and then goes on, or breaks there."""
+        operation = self.start(about, kind)
+        self.come_to_write(operation, writes)
+        other = self.start(about, rival)
+        while not other.is_done:
+            self.step(other)
+        if not operation.is_done:
+            self.step(operation, fate)
+
+    @precondition(lambda self: len(self.operations) < AT_ONCE)
+    @rule(about=targets, kind=kinds, writes=st.integers(0, 3), fate=st.sampled_from(BROKEN))
+    def break_at(self, about: Target, kind: str, writes: int, fate: Fate) -> None:
+        operation = self.start(about, kind)
+        self.come_to_write(operation, writes)
+        if not operation.is_done:
+            self.step(operation, fate)
+
+    def come_to_write(self, operation: Operation, writes: int) -> None:
+        """Past as many transactions."""
+        while not operation.is_done:
+            if operation.waiting.startswith("write"):
+                if not writes:
+                    return
+                writes -= 1
+            self.step(operation)
+
     @precondition(lambda self: self.operations)
     @rule(number=which, steps=st.integers(1, 3))
     def go_on(self, number: int, steps: int) -> None:
@@ -341,5 +370,5 @@ KINDS: Final[dict[str, tuple[Work, set[ErrorCode]]]] = {
 }
 
 
-ManifestMachine.TestCase.settings = effort(examples=60, long=2000, steps=50)
+ManifestMachine.TestCase.settings = effort(examples=80, long=4000, steps=50)
 TestManifests = ManifestMachine.TestCase

@@ -90,9 +90,10 @@ KINDS: Final = (
 calls = st.sampled_from(
     ["save", "write", "put(", "put_part", "copy_part", "complete", "begin", "abort", "get", "delete", "renew"]
 )
+kinds = st.sampled_from([*KINDS, "append", "append", "close", "close"])
 requests = st.builds(
     Request,
-    st.sampled_from([*KINDS, "append", "append", "close", "close"]),
+    kinds,
     st.integers(0, SESSIONS - 1),
     blocks.map(tuple),
 )
@@ -201,11 +202,13 @@ class UploadMachine(RuleBasedStateMachine):
             self.step(visits[turn % len(visits)], fate if number == len(turns) else Fate.WELL)
 
     @precondition(lambda self: not self.visits)
-    @rule(request=requests, call=calls)
-    def fall_asleep(self, request: Request, call: str) -> None:
-        """A writer stops at some call until its lease has run out, and only then goes on."""
+    @rule(request=requests, call=calls, kind=kinds, blocks=blocks, seconds=st.sampled_from([5, 61]))
+    def overtake_at(self, request: Request, call: str, kind: str, blocks: list[bytes], seconds: int) -> None:
+        """A writer stops at some call, until its lease has run out or not, while another comes and goes."""
         self.come_to(self.start(request), call)
-        self.pass_time(61)
+        self.pass_time(seconds)
+        rival = self.start(Request(kind, request.session, tuple(blocks)))
+        self.come_to(rival, "nothing")
 
     @precondition(lambda self: not self.visits)
     @rule(request=requests, call=calls, fate=st.sampled_from(BROKEN))
@@ -243,7 +246,7 @@ class UploadMachine(RuleBasedStateMachine):
         self.registry.now += SESSION_SECONDS + 1
         for session in list(self.memory.uploads) if are_forgotten else []:
             del self.memory.uploads[session]
-            self.overtake(session, None)
+            self.lose(session, None)
             self.watched[session].is_excused = True
 
     @rule()
@@ -375,9 +378,9 @@ class UploadMachine(RuleBasedStateMachine):
         if after is not None and after != before:
             visit.writer = after
             visit.found = self.memory.uploads[visit.session].row
-        self.overtake(visit.session, visit)
+        self.lose(visit.session, visit)
 
-    def overtake(self, session: str, by: Visit | None) -> None:
+    def lose(self, session: str, by: Visit | None) -> None:
         for other in self.visits:
             lost = other.session == session and other is not by and other.writer
             if lost and other.writer != self.holder(session):
@@ -451,5 +454,5 @@ class UploadMachine(RuleBasedStateMachine):
         assert all(len(writer._buffer) <= PART_SIZE for writer in self.writers)
 
 
-UploadMachine.TestCase.settings = effort(examples=100, long=3000, steps=40)
+UploadMachine.TestCase.settings = effort(examples=180, long=6000, steps=40)
 TestUploads = UploadMachine.TestCase
