@@ -15,7 +15,7 @@ run: $(VENV)/local.stamp ## serve a registry on 127.0.0.1:5000 (CCR_PORT, CCR_DA
 	@CCR_ENGINES=$(ENGINES) exec $(BIN)/python -m ccr run
 
 test: $(VENV)/dev.stamp ## run every test that this machine can; the rest skips with its reason
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts, generated documents
 	$(BIN)/ruff check .
@@ -46,10 +46,12 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...'; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'On Debian: apt-get install python3-venv'; exit 1; }
 
-$(VENV)/local.stamp: $(VENV)/bin/python requirements.txt requirements-local.txt
+$(VENV)/local.stamp: $(VENV)/bin/python pyproject.toml requirements.txt requirements-local.txt
 	$(PIP) -r requirements-local.txt
+	$(PIP) --no-deps --editable .
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/bin/python requirements.txt requirements-local.txt requirements-dev.txt
+$(VENV)/dev.stamp: $(VENV)/bin/python pyproject.toml requirements.txt requirements-local.txt requirements-dev.txt
 	$(PIP) -r requirements-dev.txt
+	$(PIP) --no-deps --editable .
 	@touch $@ $(VENV)/local.stamp

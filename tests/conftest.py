@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.identity.secret import is_generated
 from tests.support.client import Client
 from tests.support.process import RegistryProcess, StartError, running_registry
 
@@ -18,6 +19,11 @@ WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "real": ("real", {}),
     "function-url": ("embedded", {"CCR_EMULATE": "function-url"}),
 }
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A secret is another one in every process, and the names of tests must not be."""
+    return "a-secret" if isinstance(val, str) and is_generated(val) else None
 
 
 class Registries:
