@@ -18,3 +18,9 @@ deployment = Deployment(Settings.from_environment(os.environ))
 def registry(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one function URL event, payload format 2.0."""
     return deployment.handler(event, context)
+
+
+@app.lambda_function(name="management")
+def management(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one function URL event of /api/v1."""
+    return deployment.manage(event, context)

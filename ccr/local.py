@@ -104,6 +104,7 @@ def registry_environment(
     """What the registry is told. Keys of one's own are for one's own engines only."""
     told = {name: engine.endpoint for name, engine in running.items()}
     told["CCR_TOKEN_KEY"] = environ.get("CCR_TOKEN_KEY") or own.token_key
+    told["CCR_CREATE_ON_PUSH"] = environ.get("CCR_CREATE_ON_PUSH") or "on"
     if running:
         told |= {"AWS_ACCESS_KEY_ID": own.access_key, "AWS_SECRET_ACCESS_KEY": own.secret_key}
         told["AWS_SESSION_TOKEN"] = ""

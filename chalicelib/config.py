@@ -21,9 +21,20 @@ VARIABLES: Final = (
     Variable(
         "CCR_TOKEN_KEY",
         "required; made and kept in the data folder by `make run`",
-        "at least 32 random bytes in hexadecimal: signs tokens and upload capabilities",
+        "at least 32 random bytes in hexadecimal: signs tokens and upload capabilities; to rotate it, put "
+        "the new one in front with a comma, and take the old one away an hour later",
     ),
-    Variable("CCR_ACCOUNT", "default", "the account that everything belongs to"),
+    Variable("CCR_ACCOUNT", "default", "the first account, and the one of `admin`"),
+    Variable(
+        "CCR_CREATE_ON_PUSH",
+        "on for `make run`, else off",
+        "on: a push by an owner of the account makes the registry it names, in the project `default`",
+    ),
+    Variable(
+        "CCR_LOOPBACK_ISSUERS",
+        "off",
+        "on: OpenID Connect issuers may be on this machine without TLS, for tests",
+    ),
     Variable("CCR_SERVICE", "ccr", "what tokens name as their issuer and audience"),
     Variable(
         "CCR_PUBLIC_URL",
@@ -64,7 +75,7 @@ class SettingsError(Exception):
 class Settings:
     """Endpoints left empty are Amazon's own."""
 
-    token_key: bytes = field(repr=False)
+    token_keys: tuple[bytes, ...] = field(repr=False)
     region: str = "us-east-1"
     bucket: str = "ccr"
     table_prefix: str = "ccr-"
@@ -79,6 +90,8 @@ class Settings:
     head_carries_body: bool = True
     show_backend_calls: bool = False
     fast_reads: bool = False
+    create_on_push: bool = False
+    loopback_issuers: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -88,7 +101,7 @@ class Settings:
             raise SettingsError(f"CCR_EMULATE takes nothing or {FUNCTION_URL}, not {emulate!r}")
         endpoint = environ.get("CCR_S3_ENDPOINT", "")
         return cls(
-            token_key=_key(environ),
+            token_keys=_keys(environ),
             region=environ.get("AWS_REGION") or "us-east-1",
             bucket=environ.get("CCR_BUCKET") or "ccr",
             table_prefix=environ.get("CCR_TABLE_PREFIX", "ccr-"),
@@ -103,6 +116,8 @@ class Settings:
             head_carries_body=_switch(environ, "CCR_HEAD_BODY", default=_behind_function_url(environ)),
             show_backend_calls=_switch(environ, "CCR_DEBUG_BACKEND_CALLS", default=False),
             fast_reads=_switch(environ, "CCR_FAST_READS", default=True),
+            create_on_push=_switch(environ, "CCR_CREATE_ON_PUSH", default=False),
+            loopback_issuers=_switch(environ, "CCR_LOOPBACK_ISSUERS", default=False),
         )
 
 
@@ -110,14 +125,14 @@ def _behind_function_url(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("CCR_EMULATE")) or "AWS_LAMBDA_FUNCTION_NAME" in environ
 
 
-def _key(environ: Mapping[str, str]) -> bytes:
+def _keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
     try:
-        key = bytes.fromhex(environ.get("CCR_TOKEN_KEY", ""))
+        keys = tuple(bytes.fromhex(text) for text in environ.get("CCR_TOKEN_KEY", "").split(","))
     except ValueError as error:
         raise SettingsError("CCR_TOKEN_KEY is not hexadecimal") from error
-    if len(key) < 32:
+    if min(map(len, keys)) < 32:
         raise SettingsError("CCR_TOKEN_KEY takes at least 32 random bytes as hexadecimal digits")
-    return key
+    return keys
 
 
 def _public_url(environ: Mapping[str, str]) -> str:

@@ -51,11 +51,11 @@ def signer(own: boto3.Session, service: str) -> Signer:
 def row_reads(settings: Settings, own: boto3.Session, connection: Connection) -> Reads:
     """By hand where `settings.fast_reads` says so."""
     if not settings.fast_reads:
-        return PynamoReads()
+        return PynamoReads(connection)
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     pool = urllib3.PoolManager(maxsize=POOL, timeout=timeout, cert_reqs="CERT_REQUIRED")
     endpoint = str(connection.client.meta.endpoint_url)
-    return SignedReads(signer(own, "dynamodb"), endpoint, pool, PynamoReads())
+    return SignedReads(signer(own, "dynamodb"), endpoint, pool, PynamoReads(connection))
 
 
 def s3_client(own: boto3.Session, endpoint: str) -> Any:

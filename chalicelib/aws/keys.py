@@ -6,21 +6,29 @@ S3:
     manifests/<repository>/<digest>/<random>           a manifest too large for a row
 
 DynamoDB (`<prefix><table>`: hash key / range key):
-    registries    name
-    repositories  registry / repository                index account-name: account / repository
-    manifests     repository / digest                  also referrers#<subject>#<digest>: one edge each
-    tags          repository / tag                     local index on digest
-    links         repository / digest
+    accounts      id
+    projects      account / name
+    registries    name                                 index account-name: account / name
+    repositories  account/registry / repository        index account-name: account / repository
+    manifests     account/repository / digest          also referrers#<subject>#<digest>: one edge each
+    tags          account/repository / tag             local index on digest
+    links         account/repository / digest
     blobs         account / digest
     uploads       session
-    credentials   id
+    credentials   id                                   index account-id: account / id
+    revocations   "all" / credential id                what was taken away while tokens live
+    attempts      credential#<id> or address#<ip>      failed logins
+    audit         <account>#<day> / <time>-<random>
+    idempotency   a hash of account, credential and key
 
 S3 keys are unique to one writer, so deleting an old copy can never hit a new one.
+The account is part of the key of all content: who gets the name of a deleted registry finds nothing there.
 """
 
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -34,5 +42,18 @@ def manifest_key(repository: Repository, digest: Digest) -> str:
     return f"manifests/{repository.name}/{digest}/{secrets.token_hex(8)}"
 
 
+def repository_key(repository: Repository) -> str:
+    return f"{repository.account}/{repository.name}"
+
+
+def registry_key(account: str, registry: str) -> str:
+    return f"{account}/{registry}"
+
+
 def referrer_key(subject: Digest, digest: Digest | str = "") -> str:
     return f"referrers#{subject}#{digest}"
+
+
+def audit_day(account: str, at: int) -> str:
+    """`at` in epoch milliseconds."""
+    return f"{account}#{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chalicelib.aws.keys import repository_key
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import link_row
 from chalicelib.aws.tables import Tables
@@ -17,7 +18,7 @@ class DynamoLinkStore:
         self._tables, self._reads = tables, reads
 
     def get(self, repository: Repository, digest: Digest) -> Link | None:
-        model = self._reads.get(self._tables.links, repository.name, digest)
+        model = self._reads.get(self._tables.links, repository_key(repository), digest)
         return None if model is None else link_row(model)
 
     def blob(self, account: str, digest: Digest) -> Link | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pynamodb.connection import Connection
 
-from chalicelib.aws.keys import referrer_key
+from chalicelib.aws.keys import referrer_key, repository_key
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import link_row, manifest_row, tag_row
 from chalicelib.aws.tables import Tables
@@ -42,7 +42,7 @@ class DynamoManifestStore:
         self._tables, self._reads = tables, reads
 
     def get(self, repository: Repository, digest: Digest) -> ManifestRow | None:
-        model = self._reads.get(self._tables.manifests, repository.name, digest)
+        model = self._reads.get(self._tables.manifests, repository_key(repository), digest)
         return None if model is None else manifest_row(model)
 
     def survey(
@@ -53,14 +53,14 @@ class DynamoManifestStore:
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],
     ) -> Survey:
-        name, tables = repository.name, self._tables
+        key, tables = repository_key(repository), self._tables
         keys: list[tuple[Any, str, str]]
         keys = [(tables.manifests, "digest", one) for one in sorted({digest, *manifests})]
         keys += [(tables.tags, "tag", tag) for tag in sorted(set(tags))]
         keys += [(tables.links, "digest", blob) for blob in sorted(set(blobs))]
         found = Survey()
         for first in range(0, len(keys), BATCH_LIMIT):
-            for model in self._read(name, keys[first : first + BATCH_LIMIT]):
+            for model in self._read(key, keys[first : first + BATCH_LIMIT]):
                 if isinstance(model, tables.manifests):
                     row = manifest_row(model)
                     found.manifests[row.digest] = row
@@ -71,13 +71,13 @@ class DynamoManifestStore:
         found.manifest = found.manifests.pop(digest, None)
         return found
 
-    def _read(self, name: str, keys: list[tuple[Any, str, str]]) -> Iterator[Any]:
+    def _read(self, key: str, keys: list[tuple[Any, str, str]]) -> Iterator[Any]:
         """BatchGetItem over several tables, until nothing is left over."""
         models = {model.Meta.table_name: model for model, _, _ in keys}
         asked: dict[str, dict[str, Any]] = {}
         for model, attribute, value in keys:
             request = asked.setdefault(model.Meta.table_name, self._request(model))
-            request["Keys"].append({"repository": {"S": name}, attribute: {"S": value}})
+            request["Keys"].append({"repository": {"S": key}, attribute: {"S": value}})
         while asked:
             answer = self._connection.dispatch("BatchGetItem", {"RequestItems": asked})
             for table_name, items in answer["Responses"].items():
@@ -98,9 +98,9 @@ class DynamoManifestStore:
         prefix = referrer_key(subject)
         start = None
         if after:
-            start = {"repository": {"S": repository.name}, "digest": {"S": prefix + after}}
+            start = {"repository": {"S": repository_key(repository)}, "digest": {"S": prefix + after}}
         results = table.query(
-            repository.name,
+            repository_key(repository),
             table.digest.startswith(prefix),
             consistent_read=True,
             last_evaluated_key=start,

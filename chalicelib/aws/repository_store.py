@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chalicelib.aws.keys import registry_key
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.tables import Tables
 from chalicelib.spec.reference import Repository
@@ -15,10 +16,18 @@ class DynamoRepositoryStore:
 
     def exists(self, repository: Repository) -> bool:
         table = self._tables.repositories
-        return self._reads.get(table, repository.registry, repository.name) is not None
+        hash_key = registry_key(repository.account, repository.registry)
+        return self._reads.get(table, hash_key, repository.name) is not None
 
     def page(self, account: str, after: str, limit: int) -> list[str]:
         table = self._tables.repositories
         following = table.repository > after if after else None
         results = table.account_name.query(account, following, limit=limit)
+        return [model.repository for model in results]
+
+    def in_registry(self, account: str, registry: str, after: str, limit: int) -> list[str]:
+        """Sorted, consistent."""
+        table = self._tables.repositories
+        following = table.repository > after if after else None
+        results = table.query(registry_key(account, registry), following, limit=limit, consistent_read=True)
         return [model.repository for model in results]

@@ -14,7 +14,7 @@ from pynamodb.attributes import (
     UTCDateTimeAttribute,
 )
 from pynamodb.connection import Connection
-from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
 from pynamodb.models import Model
 
 
@@ -40,10 +40,43 @@ class DigestIndex(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     digest = UnicodeAttribute(range_key=True)
 
 
+class AccountModel(Model):
+    id = UnicodeAttribute(hash_key=True)
+    title = UnicodeAttribute(default="")
+    limit_bytes = NumberAttribute()
+    created = NumberAttribute()
+    version = NumberAttribute()
+
+
+class ProjectModel(Model):
+    account = UnicodeAttribute(hash_key=True)
+    name = UnicodeAttribute(range_key=True)
+    title = UnicodeAttribute(default="")
+    created = NumberAttribute()
+    version = NumberAttribute()
+
+
+class AccountRegistryIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Every registry of an account, sorted by name."""
+
+    class Meta:
+        index_name = "account-name"
+        projection = AllProjection()
+
+    account = UnicodeAttribute(hash_key=True)
+    name = UnicodeAttribute(range_key=True)
+
+
 class RegistryModel(Model):
     name = UnicodeAttribute(hash_key=True)
     account = UnicodeAttribute()
-    created = UTCDateTimeAttribute()
+    project = UnicodeAttribute()
+    title = UnicodeAttribute(default="")
+    state = UnicodeAttribute()
+    created = NumberAttribute()
+    version = NumberAttribute()
+    reserved = NumberAttribute(default=0)
+    account_name = AccountRegistryIndex()
 
 
 class RepositoryModel(Model):
@@ -124,18 +157,68 @@ class UploadModel(Model):
     lease = NumberAttribute(null=True)
 
 
+class AccountCredentialIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Every credential of an account, sorted by id."""
+
+    class Meta:
+        index_name = "account-id"
+        projection = AllProjection()
+
+    account = UnicodeAttribute(hash_key=True)
+    id = UnicodeAttribute(range_key=True)
+
+
 class CredentialModel(Model):
+    """`document` holds what is never part of a condition."""
+
     id = UnicodeAttribute(hash_key=True)
     account = UnicodeAttribute()
-    secret_hash = UnicodeAttribute()
-    grants = UnicodeAttribute()
-    expires = NumberAttribute(null=True)
+    version = NumberAttribute()
+    generation = NumberAttribute()
+    document = UnicodeAttribute()
+    used = NumberAttribute(default=0)
+    used_from = UnicodeAttribute(default="")
+    account_id = AccountCredentialIndex()
+
+
+class RevocationModel(Model):
+    """One partition, and small: an entry outlives the tokens it is about and no more."""
+
+    all = UnicodeAttribute(hash_key=True, default="all")
+    id = UnicodeAttribute(range_key=True)
+    generation = NumberAttribute()
+    expires = TTLAttribute()
+
+
+class AttemptModel(Model):
+    key = UnicodeAttribute(hash_key=True)
+    failures = NumberAttribute()
+    until = NumberAttribute()
+    expires = TTLAttribute()
+
+
+class AuditModel(Model):
+    """A partition for each account and day (UTC)."""
+
+    day = UnicodeAttribute(hash_key=True)
+    id = UnicodeAttribute(range_key=True)
+    document = UnicodeAttribute()
+    expires = TTLAttribute()
+
+
+class IdempotencyModel(Model):
+    key = UnicodeAttribute(hash_key=True)
+    fingerprint = UnicodeAttribute()
+    answer = UnicodeAttribute(null=True)
+    expires = TTLAttribute()
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
     """The models of one deployment."""
 
+    accounts: type[AccountModel]
+    projects: type[ProjectModel]
     registries: type[RegistryModel]
     repositories: type[RepositoryModel]
     manifests: type[ManifestModel]
@@ -145,6 +228,10 @@ class Tables:
     blobs: type[BlobModel]
     uploads: type[UploadModel]
     credentials: type[CredentialModel]
+    revocations: type[RevocationModel]
+    attempts: type[AttemptModel]
+    audit: type[AuditModel]
+    idempotency: type[IdempotencyModel]
 
     def stored(self) -> Iterator[type[Model]]:
         """One model for each table."""
@@ -161,6 +248,8 @@ def bind(connection: Connection, prefix: str) -> Tables:
         return own
 
     return Tables(
+        accounts=bound(AccountModel, "accounts"),
+        projects=bound(ProjectModel, "projects"),
         registries=bound(RegistryModel, "registries"),
         repositories=bound(RepositoryModel, "repositories"),
         manifests=bound(ManifestModel, "manifests"),
@@ -170,6 +259,10 @@ def bind(connection: Connection, prefix: str) -> Tables:
         blobs=bound(BlobModel, "blobs"),
         uploads=bound(UploadModel, "uploads"),
         credentials=bound(CredentialModel, "credentials"),
+        revocations=bound(RevocationModel, "revocations"),
+        attempts=bound(AttemptModel, "attempts"),
+        audit=bound(AuditModel, "audit"),
+        idempotency=bound(IdempotencyModel, "idempotency"),
     )
 
 

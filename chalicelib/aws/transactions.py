@@ -15,10 +15,12 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
-from chalicelib.aws.keys import referrer_key
+from chalicelib.aws.audit_store import audit_model
+from chalicelib.aws.keys import referrer_key, registry_key, repository_key
 from chalicelib.aws.repeats import was_sent_again
 from chalicelib.aws.rows import held_text
 from chalicelib.aws.tables import Tables
+from chalicelib.identity.audit import Record
 from chalicelib.registry.stores import (
     LIVE,
     TRANSACTION_LIMIT,
@@ -28,7 +30,6 @@ from chalicelib.registry.stores import (
     CountManifest,
     EndUpload,
     MoveManifest,
-    NameRegistry,
     NameRepository,
     PutBlob,
     PutLink,
@@ -39,6 +40,7 @@ from chalicelib.registry.stores import (
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    WriteAudit,
 )
 
 CONFLICT_TRIES: Final = 10
@@ -138,7 +140,7 @@ class _Items:
     def put_manifest(self, change: PutManifest) -> Put:
         table, row = self._tables.manifests, change.row
         model = table(
-            repository=change.repository.name,
+            repository=repository_key(change.repository),
             digest=row.digest,
             media_type=row.media_type,
             size=row.size,
@@ -162,12 +164,12 @@ class _Items:
             condition &= (table.tags == change.tags) & (table.parents == 0)
         state, held = change.after
         actions = [table.state.set(state), table.held.set(held), table.tags.set(change.new_tags)]
-        return Update(table(change.repository.name, change.digest), actions, condition)
+        return Update(table(repository_key(change.repository), change.digest), actions, condition)
 
     def remove_manifest(self, change: RemoveManifest) -> Delete:
         table = self._tables.manifests
         condition = self._stands(change.before) & (table.tags == change.tags) & (table.parents == 0)
-        return Delete(table(change.repository.name, change.digest), condition)
+        return Delete(table(repository_key(change.repository), change.digest), condition)
 
     def count_manifest(self, change: CountManifest) -> Update:
         table = self._tables.manifests
@@ -176,7 +178,7 @@ class _Items:
             actions.append(table.tags.add(change.tags))
         if change.parents or not actions:
             actions.append(table.parents.add(change.parents))
-        return Update(table(change.repository.name, change.digest), actions, table.state == LIVE)
+        return Update(table(repository_key(change.repository), change.digest), actions, table.state == LIVE)
 
     def _stands(self, before: tuple[str, int]) -> Condition:
         table = self._tables.manifests
@@ -187,12 +189,12 @@ class _Items:
     def count_link(self, change: CountLink) -> Update:
         table = self._tables.links
         actions = [table.references.add(change.references)]
-        return Update(table(change.repository.name, change.digest), actions, table.digest.exists())
+        return Update(table(repository_key(change.repository), change.digest), actions, table.digest.exists())
 
     def put_tag(self, change: PutTag) -> Put:
         table, row = self._tables.tags, change.row
         model = table(
-            repository=change.repository.name,
+            repository=repository_key(change.repository),
             tag=row.tag,
             digest=row.digest,
             media_type=row.media_type,
@@ -206,12 +208,12 @@ class _Items:
 
     def remove_tag(self, change: RemoveTag) -> Delete:
         table = self._tables.tags
-        return Delete(table(change.repository.name, change.tag), table.digest == change.digest)
+        return Delete(table(repository_key(change.repository), change.tag), table.digest == change.digest)
 
     def put_referrer(self, change: PutReferrer) -> Put:
         return Put(
             self._tables.referrers(
-                repository=change.repository.name,
+                repository=repository_key(change.repository),
                 digest=referrer_key(change.subject, change.digest),
                 descriptor=json.dumps(change.descriptor),
             )
@@ -219,15 +221,21 @@ class _Items:
 
     def remove_referrer(self, change: RemoveReferrer) -> Delete:
         key = referrer_key(change.subject, change.digest)
-        return Delete(self._tables.referrers(change.repository.name, key))
+        return Delete(self._tables.referrers(repository_key(change.repository), key))
 
-    def name_registry(self, change: NameRegistry) -> Update:
-        table = self._tables.registries
-        actions = [
-            table.account.set(table.account | change.repository.account),
-            table.created.set(table.created | _now()),
-        ]
-        return Update(table(change.repository.registry), actions)
+    def write_audit(self, change: WriteAudit) -> Put:
+        repository, actor = change.repository, change.actor
+        separator = "@" if ":" in change.reference else ":"
+        record = Record(
+            account=repository.account,
+            at=int(time.time() * 1000),
+            actor=actor.id,
+            action=change.action,
+            target=f"{repository.name}{separator}{change.reference}",
+            address=actor.address,
+            detail=dict(change.detail),
+        )
+        return Put(audit_model(self._tables, record))
 
     def name_repository(self, change: NameRepository) -> Update:
         table = self._tables.repositories
@@ -235,12 +243,13 @@ class _Items:
             table.account.set(change.repository.account),
             table.created.set(table.created | _now()),
         ]
-        return Update(table(change.repository.registry, change.repository.name), actions)
+        hash_key = registry_key(change.repository.account, change.repository.registry)
+        return Update(table(hash_key, change.repository.name), actions)
 
     def put_link(self, change: PutLink) -> Put:
         table, link = self._tables.links, change.link
         model = table(
-            repository=change.repository.name,
+            repository=repository_key(change.repository),
             digest=link.digest,
             size=link.size,
             storage_key=link.storage_key,
@@ -251,7 +260,7 @@ class _Items:
 
     def remove_link(self, change: RemoveLink) -> Delete:
         table = self._tables.links
-        return Delete(table(change.repository.name, change.digest), table.references == 0)
+        return Delete(table(repository_key(change.repository), change.digest), table.references == 0)
 
     def put_blob(self, change: PutBlob) -> Put:
         table, link = self._tables.blobs, change.link
@@ -286,7 +295,7 @@ _METHODS: Final[dict[type, str]] = {
     RemoveTag: "remove_tag",
     PutReferrer: "put_referrer",
     RemoveReferrer: "remove_referrer",
-    NameRegistry: "name_registry",
+    WriteAudit: "write_audit",
     NameRepository: "name_repository",
     PutLink: "put_link",
     RemoveLink: "remove_link",

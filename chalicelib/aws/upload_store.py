@@ -8,13 +8,12 @@ from typing import Any
 
 from pynamodb.exceptions import DeleteError, PutError, UpdateError
 
+from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.repeats import was_sent_again
 from chalicelib.aws.rows import upload_row
 from chalicelib.aws.tables import Tables, UploadModel
 from chalicelib.registry.stores import UploadRow
-
-_CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
 class DynamoUploadStore:
@@ -40,7 +39,7 @@ class DynamoUploadStore:
         try:
             model.update(actions, condition=table.session.exists() & free)
         except UpdateError as error:
-            _check_lost(error)
+            check_lost(error)
             return None
         return upload_row(model)
 
@@ -49,7 +48,7 @@ class DynamoUploadStore:
         try:
             table(session).update([table.lease.set(lease)], condition=table.writer == writer)
         except UpdateError as error:
-            _check_lost(error)
+            check_lost(error)
             return False
         return True
 
@@ -57,7 +56,7 @@ class DynamoUploadStore:
         try:
             self._model(row).save(condition=self._table.writer == writer)
         except PutError as error:
-            _check_lost(error)
+            check_lost(error)
             if was_sent_again(error):
                 raise
             return False
@@ -72,7 +71,7 @@ class DynamoUploadStore:
                 session, condition=table.session.exists(), return_values="ALL_OLD"
             )
         except DeleteError as error:
-            _check_lost(error)
+            check_lost(error)
             return None
         return upload_row(table.from_raw_data(answer["Attributes"]))
 
@@ -92,9 +91,3 @@ class DynamoUploadStore:
             expires=datetime.fromtimestamp(row.expires, UTC),
         )
         return model
-
-
-def _check_lost(error: PutError | UpdateError | DeleteError) -> None:
-    """A condition that did not hold is an answer; anything else is an error."""
-    if error.cause_response_code != _CONDITION_FAILED:
-        raise error

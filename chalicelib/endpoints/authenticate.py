@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
-from chalicelib.identity.grants import PULL, PUSH, Principal
+from chalicelib.identity.credentials import granted
+from chalicelib.identity.grants import ACTIONS, CATALOG, PULL, PUSH, Principal, Scope
+from chalicelib.identity.names import REGISTRY_LIMIT
+from chalicelib.identity.sign_in import LockedError, SignedIn
 from chalicelib.spec.errors import ErrorCode, RegistryError
-
-_NOBODY: Final = Principal("", "")
+from chalicelib.spec.reference import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +47,19 @@ def authorise(
 ) -> Principal:
     """The caller, who may do `action` on the repository `name` (both may be '').
 
-    Raises UNAUTHORIZED (401) with the challenge, or DENIED (403) to Basic callers, for whom another
-    token would change nothing.
+    Raises UNAUTHORIZED (401) with the challenge; DENIED (403) to Basic callers, for whom another token
+    would change nothing, whether the repository exists or not; TOOMANYREQUESTS (429) after many failures;
+    NAME_INVALID (400) to any caller who has proved who they are: there is nothing to have a right to.
     """
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     is_bearer = kind.lower() == "bearer"
-    principal = services.tokens.verify(value.strip()) if is_bearer else basic(services, request)
+    principal = by_token(services, value.strip()) if is_bearer else _by_basic(services, request, action, name)
     if principal is None:
         message = "authentication required: log in with a credential of this registry"
         error = "invalid_token" if is_bearer else ""
         raise RegistryError(ErrorCode.UNAUTHORIZED, message, headers=challenge.header(error))
+    if name:
+        check_name(name)
     if _may(principal, action, name):
         return principal
     if is_bearer:
@@ -66,8 +71,16 @@ def authorise(
     raise RegistryError(ErrorCode.DENIED, f"this credential may not {action} here")
 
 
-def basic(services: Services, request: Request) -> Principal | None:
-    """The principal of a Basic header; None where there is none or it is wrong."""
+def by_token(services: Services, token: str) -> Principal | None:
+    """Without a read, but for a look at what was revoked now and then."""
+    principal = services.tokens.verify(token)
+    if principal is None or not services.revocations.stand(principal.id, principal.generation):
+        return None
+    return principal
+
+
+def sign_in(services: Services, request: Request, scopes: Sequence[Scope]) -> SignedIn | None:
+    """The credential of a Basic header; None where there is none or it is wrong. Raises TOOMANYREQUESTS."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "basic":
         return None
@@ -75,7 +88,28 @@ def basic(services: Services, request: Request) -> Principal | None:
         id_, colon, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
-    return services.verifier.verify(id_, secret) if colon else None
+    return by_secret(services, request, id_, secret, scopes) if colon else None
+
+
+def by_secret(
+    services: Services, request: Request, id_: str, secret: str, scopes: Sequence[Scope]
+) -> SignedIn | None:
+    """Raises TOOMANYREQUESTS (429)."""
+    try:
+        return services.sign_in.by_secret(id_, secret, request.source_ip, registries_of(scopes))
+    except LockedError as error:
+        raise locked(error) from error
+
+
+def locked(error: LockedError) -> RegistryError:
+    message = f"too many failed logins: try again in {error.seconds} seconds"
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": str(error.seconds)})
+
+
+def registries_of(scopes: Sequence[Scope]) -> set[str]:
+    """Those that could be there; what is too long for a name is too long for a key."""
+    names = {scope.registry for scope in scopes if scope.is_repository}
+    return {name for name in names if 0 < len(name) <= REGISTRY_LIMIT}
 
 
 def scope_for(action: str, name: str) -> str:
@@ -86,12 +120,20 @@ def scope_for(action: str, name: str) -> str:
     return f"repository:{name}:{actions}"
 
 
+def _by_basic(services: Services, request: Request, action: str, name: str) -> Principal | None:
+    """Everything that the credential may do on what the request names."""
+    names = [one for one in (name, request.first("from")) if one]
+    scopes = [Scope("repository", one, ACTIONS) for one in names]
+    scopes.append(Scope("registry", "catalog", (CATALOG,)))
+    signed_in = sign_in(services, request, scopes)
+    if signed_in is None:
+        return None
+    registries = services.opening.opened(signed_in, scopes) if action == PUSH else signed_in.registries
+    access = granted(signed_in.credential, scopes, registries)
+    return signed_in.credential.principal(access)
+
+
 def _may(principal: Principal, action: str, name: str) -> bool:
     if not action:
         return True
     return principal.allows(action, name) if name else principal.may_list
-
-
-def by_capability(account: str) -> Principal:
-    """Whoever holds the URL of an upload may write to it, and nothing else."""
-    return Principal(_NOBODY.id, account)

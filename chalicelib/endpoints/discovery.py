@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response, as_json, next_page
 from chalicelib.endpoints.services import Call, Services
-from chalicelib.identity.grants import PULL
+from chalicelib.identity.grants import PULL, Principal
 from chalicelib.registry.discovery import PAGE_LIMIT, Page
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -29,11 +31,23 @@ def catalog(services: Services, call: Call) -> Response:
     limit = _limit(call.request)
     last, principal = _last(call.request), call.principal
 
-    def may_see(name: str) -> bool:
-        return PULL in principal.everywhere or principal.allows(PULL, name)
-
-    page = services.discovery.catalog(principal.account, last, limit, may_see)
+    page = services.discovery.catalog(principal.account, last, limit, _sight(services, principal))
     return as_json({"repositories": page.entries}, headers=_link("/v2/_catalog", page, limit))
+
+
+def _sight(services: Services, principal: Principal) -> Callable[[str], bool]:
+    """By what the credential may do now: a token names no repository for this."""
+    if PULL in principal.everywhere:
+        return lambda _name: True
+    credential = services.credentials.get(principal.id)
+    registries = {one.name: one for one in services.tenancy.registries(principal.account)}
+
+    def may_see(name: str) -> bool:
+        if credential is None:
+            return False
+        return PULL in credential.actions_on(name, registries.get(name.partition("/")[0]))
+
+    return may_see
 
 
 def referrers(services: Services, call: Call) -> Response:

@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from chalicelib.endpoints import routes
-from chalicelib.endpoints.authenticate import Challenge, authorise, base_url, by_capability, scope_for
+from chalicelib.endpoints.authenticate import Challenge, authorise, base_url, scope_for
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response, refusal
 from chalicelib.endpoints.routes import Endpoint
@@ -49,7 +49,7 @@ def _answer(services: Services, request: Request) -> Response:
         request=request,
         principal=principal,
         parameters=parameters,
-        repository=Repository(services.settings.account, name),
+        repository=Repository(principal.account, name),
     )
     return endpoint.handler(services, call)
 
@@ -71,9 +71,10 @@ def _principal(
     name, capability = parameters.get("name", ""), parameters.get("capability")
     if capability is None:
         return _authorised(services, request, endpoint.action, name)
-    if not services.capabilities.verify(capability, name, parameters["session"]):
+    bearer = services.capabilities.verify(capability, name, parameters["session"])
+    if bearer is None or not services.revocations.stand(bearer.id, bearer.generation):
         raise unknown_upload()
-    return by_capability(services.settings.account)
+    return bearer
 
 
 def _authorised(services: Services, request: Request, action: str, name: str) -> Principal:

@@ -52,7 +52,7 @@ def put(services: Services, call: Call) -> Response:
     digest = _digest(reference, raw)
     tags = more if isinstance(reference, Digest) else list(dict.fromkeys([reference, *more]))
     services.manifests.put(
-        Push(call.repository, manifest, digest, tuple(tags), call.principal.id, _precondition(request))
+        Push(call.repository, manifest, digest, tuple(tags), call.actor, _precondition(request))
     )
     headers = {
         "Location": f"/v2/{call.repository.name}/manifests/{digest}",
@@ -70,9 +70,9 @@ def delete(services: Services, call: Call) -> Response:
     """A tag alone, or a manifest with every tag that names it."""
     reference = parse_reference(call.parameters["reference"])
     if isinstance(reference, Digest):
-        services.manifests.delete(call.repository, reference)
+        services.manifests.delete(call.repository, reference, call.actor)
     else:
-        services.manifests.untag(call.repository, reference)
+        services.manifests.untag(call.repository, reference, call.actor)
     return Response(202)
 
 

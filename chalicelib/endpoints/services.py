@@ -7,13 +7,19 @@ from dataclasses import dataclass
 
 from chalicelib.config import Settings
 from chalicelib.endpoints.event import Request
+from chalicelib.identity.audit import Trail
 from chalicelib.identity.capability import Capabilities
-from chalicelib.identity.credentials import Verifier
+from chalicelib.identity.credential_desk import CredentialStore
 from chalicelib.identity.grants import Principal
+from chalicelib.identity.opening import Opening
+from chalicelib.identity.revocations import Revocations
+from chalicelib.identity.sign_in import SignIn
+from chalicelib.identity.tenancy import Tenancy
 from chalicelib.identity.tokens import Tokens
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.stores import Actor
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.reference import Repository
 
@@ -25,7 +31,12 @@ class Services:
     uploads: Uploads
     manifests: Manifests
     discovery: Discovery
-    verifier: Verifier
+    credentials: CredentialStore
+    sign_in: SignIn
+    opening: Opening
+    revocations: Revocations
+    tenancy: Tenancy
+    trail: Trail
     tokens: Tokens
     capabilities: Capabilities
     is_throttled: Callable[[BaseException], bool]
@@ -39,3 +50,7 @@ class Call:
     principal: Principal
     parameters: dict[str, str]
     repository: Repository
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.principal.id, self.request.source_ip)

@@ -31,7 +31,7 @@ def start(services: Services, call: Call) -> Response:
         _check_algorithm(algorithm)
     row = services.uploads.open(call.repository)
     if checked is None:
-        return _session(services, row, 202)
+        return _session(services, call, row, 202)
     services.uploads.close(call.repository, row.session, checked, _chunk(request))
     return _created(call.repository, checked)
 
@@ -39,7 +39,7 @@ def start(services: Services, call: Call) -> Response:
 def append(services: Services, call: Call) -> Response:
     """PATCH, with or without Content-Range."""
     row = services.uploads.append(call.repository, call.parameters["session"], _chunk(call.request))
-    return _session(services, row, 202)
+    return _session(services, call, row, 202)
 
 
 def close(services: Services, call: Call) -> Response:
@@ -50,7 +50,7 @@ def close(services: Services, call: Call) -> Response:
 
 
 def status(services: Services, call: Call) -> Response:
-    return _session(services, services.uploads.status(call.repository, call.parameters["session"]), 204)
+    return _session(services, call, services.uploads.status(call.repository, call.parameters["session"]), 204)
 
 
 def cancel(services: Services, call: Call) -> Response:
@@ -58,22 +58,35 @@ def cancel(services: Services, call: Call) -> Response:
     return Response(204)
 
 
-def location(services: Services, row: UploadRow) -> str:
+def location(services: Services, call: Call, row: UploadRow) -> str:
     """Relative, on the registry's own host: some clients refuse any other. See ADR 7."""
     name = row.repository.name
-    capability = services.capabilities.issue(name, row.session)
+    capability = services.capabilities.issue(call.principal, name, row.session)
     return f"/u/{capability}/v2/{name}/blobs/uploads/{row.session}"
 
 
 def _mount(services: Services, call: Call, digest: Digest) -> bool:
     """A repository that the caller may not pull from is as good as one without the blob."""
     source = call.request.first("from")
-    wide = PULL in call.principal.everywhere
+    if source:
+        check_name(source)
     if not source:
+        wide = PULL in call.principal.everywhere
         return wide and services.blobs.mount(call.repository, digest, None)
-    if not (call.principal.allows(PULL, check_name(source)) or wide):
+    if not _may_pull(services, call, source):
         return False
     return services.blobs.mount(call.repository, digest, Repository(call.repository.account, source))
+
+
+def _may_pull(services: Services, call: Call, source: str) -> bool:
+    """By the token, or because the caller may pull everywhere in the source's account."""
+    principal = call.principal
+    if principal.allows(PULL, source):
+        return True
+    if PULL not in principal.everywhere:
+        return False
+    registry = services.tenancy.store.registry(source.partition("/")[0])
+    return registry is not None and registry.account == principal.account
 
 
 def _check_algorithm(algorithm: str) -> None:
@@ -81,9 +94,9 @@ def _check_algorithm(algorithm: str) -> None:
         raise RegistryError(ErrorCode.DIGEST_INVALID, f"{algorithm} is not supported; use sha256 or sha512")
 
 
-def _session(services: Services, row: UploadRow, status_code: int) -> Response:
+def _session(services: Services, call: Call, row: UploadRow, status_code: int) -> Response:
     headers = {
-        "Location": location(services, row),
+        "Location": location(services, call, row),
         "Range": content_range(row),
         "Docker-Upload-UUID": row.session,
     }

@@ -24,6 +24,7 @@ from chalicelib.spec.manifest import SIZE_LIMIT
 # An upload holds a part of 8 MiB and what waits behind it, so their number bounds the memory.
 UPLOADS_AT_ONCE: Final = 6
 EVENTS_AT_ONCE: Final = 32
+_MANAGEMENT: Final = "/api/"
 _BODILESS: Final = {204, 304}
 _LOG: Final = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Handlers(Protocol):
     settings: Settings
 
     def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]: ...
+    def manage(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]: ...
     def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]: ...
     def carries_upload(self, method: str, path: str) -> bool: ...
 
@@ -83,9 +85,13 @@ class Application:
             if self._handlers.carries_upload(method, path):
                 return await self._streamed(scope, incoming)
             event = events.to_event(scope, await incoming.read(SIZE_LIMIT))
-            return await self._run(self._events, self._handlers.handler, event)
+            return await self._run(self._events, self._handler(path), event)
         except RegistryError as error:
             return events.refusal(error)
+
+    def _handler(self, path: str) -> Callable[..., dict[str, Any]]:
+        """The function that the edge would send such a path to."""
+        return self._handlers.manage if path.startswith(_MANAGEMENT) else self._handlers.handler
 
     async def _as_function_url(self, scope: Scope, incoming: Incoming) -> Answer:
         limit = events.body_limit(function_url=True, manifest_limit=SIZE_LIMIT)
@@ -94,7 +100,8 @@ class Application:
         if len(body) > limit or events.is_too_large(event):
             await incoming.drain()
             return events.too_large()
-        answer = await self._run(self._events, self._handlers.handler, event)
+        path = scope["raw_path"].decode("latin-1")
+        answer = await self._run(self._events, self._handler(path), event)
         return events.as_function_url(scope["method"], answer)
 
     async def _streamed(self, scope: Scope, incoming: Incoming) -> Answer:

@@ -11,6 +11,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from chalicelib.spec.errors import RegistryError
 
@@ -28,14 +29,16 @@ def to_event(scope: Mapping[str, Any], body: bytes | None) -> dict[str, Any]:
     headers = _joined(scope["headers"])
     headers["x-forwarded-proto"] = _scheme(headers, scope)
     client = scope.get("client") or ("", 0)
-    path = scope["raw_path"].decode("latin-1")
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     return {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
-        "rawQueryString": scope["query_string"].decode("latin-1"),
+        "rawQueryString": query,
+        "queryStringParameters": _parameters(query),
         "headers": headers,
         "requestContext": {
+            "stage": "$default",
             "domainName": headers.get("host", ""),
             "http": {
                 "method": scope["method"],
@@ -52,7 +55,9 @@ def to_event(scope: Mapping[str, Any], body: bytes | None) -> dict[str, Any]:
 def from_event(answer: Mapping[str, Any]) -> Answer:
     text = answer.get("body") or ""
     body = base64.b64decode(text) if answer.get("isBase64Encoded") else text.encode()
-    return answer["statusCode"], _encoded(answer["headers"].items()), body
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    headers.setdefault("content-length", str(len(body)))
+    return answer["statusCode"], _encoded(headers.items()), body
 
 
 def refusal(error: RegistryError) -> Answer:
@@ -101,6 +106,14 @@ def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
     return headers
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """Values of one name joined with commas."""
+    parameters: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
+    return parameters
 
 
 def _encoded(pairs: Iterable[tuple[str, str]]) -> Headers:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hmac
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from chalicelib.identity.grants import Principal
 
 LIFETIME_SECONDS: Final = 3600
 _MAC_BYTES: Final = 24
@@ -15,28 +19,52 @@ _MAC_BYTES: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """`<expiry in hex>-<mac>`; each answer carries a fresh one, so that a slow push goes on."""
+    """`<bearer>.<mac>`; each answer carries a fresh one, so that a slow push goes on.
 
-    key: bytes = field(repr=False)
+    The bearer is who opened the upload, of which account, with which generation of the credential, and
+    until when. `keys`: the first signs, all verify.
+    """
+
+    keys: Sequence[bytes] = field(repr=False)
     clock: Callable[[], float] = time.time
 
-    def issue(self, repository: str, session: str) -> str:
-        expiry = f"{int(self.clock()) + LIFETIME_SECONDS:x}"
-        return f"{expiry}-{self._mac(expiry, repository, session)}"
+    def issue(self, principal: Principal, repository: str, session: str) -> str:
+        expiry = int(self.clock()) + LIFETIME_SECONDS
+        bearer = _encode(json.dumps([principal.account, principal.id, principal.generation, expiry]).encode())
+        return f"{bearer}.{_mac(self.keys[0], bearer, repository, session)}"
 
-    def verify(self, capability: str, repository: str, session: str) -> bool:
-        expiry, _, mac = capability.partition("-")
-        expected = self._mac(expiry, repository, session)
-        if not hmac.compare_digest(mac.encode(errors="surrogatepass"), expected.encode()):
-            return False
-        return int(expiry, 16) > self.clock()
-
-    def _mac(self, expiry: str, repository: str, session: str) -> str:
-        text = f"upload\0{expiry}\0{repository}\0{session}"
-        digest = hmac.digest(self.key, text.encode(errors="surrogatepass"), "sha256")
-        return base64.urlsafe_b64encode(digest[:_MAC_BYTES]).decode()
+    def verify(self, capability: str, repository: str, session: str) -> Principal | None:
+        """Whoever may write to that session, or None whatever is wrong."""
+        bearer, _, mac = capability.partition(".")
+        if not any(
+            hmac.compare_digest(
+                mac.encode(errors="surrogatepass"), _mac(key, bearer, repository, session).encode()
+            )
+            for key in self.keys
+        ):
+            return None
+        account, id_, generation, expiry = json.loads(_decode(bearer))
+        if expiry <= self.clock():
+            return None
+        return Principal(id_, account, generation=generation)
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:
     """Keys of different purposes from one secret: what signs tokens never signs capabilities."""
     return hmac.digest(secret, purpose.encode(), "sha256")
+
+
+def _mac(key: bytes, bearer: str, repository: str, session: str) -> str:
+    text = f"upload\0{bearer}\0{repository}\0{session}"
+    return _encode(hmac.digest(key, text.encode(errors="surrogatepass"), "sha256")[:_MAC_BYTES])
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error:
+        return b""

@@ -1,108 +1,149 @@
-"""Credentials: an id and a secret that is stored as a scrypt hash only."""
+"""Credentials: users with a role per project, robots with grants, and what each may do where."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import secrets
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
 
-from chalicelib.identity.grants import ACTIONS, Grant, Principal
+from chalicelib.identity.grants import ACTIONS, CATALOG, Grant, Principal, Scope
+from chalicelib.identity.roles import EVERY_PROJECT, Role, permissions, role_in
+from chalicelib.identity.secret import hash_secret
+from chalicelib.identity.tenancy import ACTIVE, Registry
 
-# 16 MiB and about 40 ms each: two at a time, so that guessing costs the server little memory.
-_COST: Final = {"n": 2**14, "r": 8, "p": 1}
-_AT_ONCE: Final = 2
-SECRET_LIMIT: Final = 1024
-REMEMBERED: Final = 256
-REMEMBERED_SECONDS: Final = 60
+OVERLAP_LIMIT_SECONDS: Final = 7 * 24 * 3600
+EXPIRY_LIMIT_SECONDS: Final = 366 * 24 * 3600
+EXPIRES_SOON_SECONDS: Final = 14 * 24 * 3600
+
+
+class Kind(StrEnum):
+    USER = "user"
+    ROBOT = "robot"
+    TRUST = "trust"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Stored as a hash only; `expires` (epoch seconds) is set on one that is on its way out."""
+
+    hash: str = field(repr=False)
+    expires: int | None = None
+
+    def lives(self, now: float) -> bool:
+        return self.expires is None or self.expires > now
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose ID tokens stand in for a secret: OpenID Connect claims, where `*` is any text."""
+
+    issuer: str
+    audience: str
+    subject: str
+    claims: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """`expires` is in epoch seconds; None never does."""
+    """`expires` is in epoch seconds, None never does.
+
+    `generation` goes up when a change takes something away: what was issued before counts no more.
+    `project` is where a robot or a trust belongs; a user has `roles` instead of `grants`.
+    """
 
     id: str
     account: str
-    secret_hash: str = field(repr=False)
-    grants: tuple[Grant, ...]
+    kind: Kind = Kind.USER
+    secrets: tuple[Secret, ...] = ()
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    grants: tuple[Grant, ...] = ()
+    project: str = ""
+    trust: Trust | None = None
+    title: str = ""
+    is_operator: bool = False
+    is_disabled: bool = False
     expires: int | None = None
+    generation: int = 1
+    version: int = 1
+    created: int = 0
+    created_by: str = ""
+    used: int = 0
+    used_from: str = ""
 
-    def principal(self) -> Principal:
-        everywhere = frozenset().union(*(g.actions for g in self.grants if g.pattern == "*"))
-        return Principal(self.id, self.account, self.grants, may_list=True, everywhere=everywhere)
+    def lives(self, now: float) -> bool:
+        return not self.is_disabled and (self.expires is None or self.expires > now)
 
+    def expires_soon(self, now: float) -> bool:
+        return self.expires is not None and self.expires - now < EXPIRES_SOON_SECONDS
 
-class CredentialStore(Protocol):
-    def get(self, id_: str) -> Credential | None: ...
-    def put(self, credential: Credential) -> None: ...
+    def role(self, project: str) -> Role | None:
+        return role_in(self.roles, project)
 
+    def may(self, permission: str, project: str = EVERY_PROJECT) -> bool:
+        """By role; `EVERY_PROJECT` asks for what holds in the whole account."""
+        return permission in permissions(self.role(project))
 
-def administrator(id_: str, account: str, secret: str) -> Credential:
-    """A credential that may do everything in its account."""
-    return Credential(id_, account, hash_secret(secret), (Grant("*", frozenset(ACTIONS)),))
+    def everywhere(self) -> frozenset[str]:
+        """Actions on every repository of the account."""
+        return permissions(self.roles.get(EVERY_PROJECT)) & set(ACTIONS)
 
+    def actions_on(self, name: str, registry: Registry | None) -> frozenset[str]:
+        """On the repository `name`, whose registry is `registry`: nothing where that is another's or gone."""
+        if registry is None or registry.account != self.account or registry.state != ACTIVE:
+            return frozenset()
+        by_role = permissions(self.role(registry.project)) & set(ACTIONS)
+        # A registry that moved to another project leaves the robots of this one behind.
+        grants = self.grants if registry.project == self.project else ()
+        by_grant = {action for action in ACTIONS for grant in grants if grant.allows(action, name)}
+        return frozenset(by_role | by_grant)
 
-def hash_secret(secret: str) -> str:
-    salt = secrets.token_bytes(16)
-    return f"scrypt${_encode(salt)}${_encode(_derive(secret, salt))}"
-
-
-@dataclass(slots=True)
-class Verifier:
-    """Checks secrets. The row is read every time; only the slow hash is remembered, for a minute."""
-
-    store: CredentialStore
-    clock: Callable[[], float] = time.time
-    _remembered: OrderedDict[bytes, float] = field(default_factory=OrderedDict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-
-    def verify(self, id_: str, secret: str) -> Principal | None:
-        """The principal, or None whatever the reason. One read."""
-        if not id_ or len(id_.encode()) > SECRET_LIMIT or len(secret) > SECRET_LIMIT:
-            return None
-        credential = self.store.get(id_)
-        stored = credential.secret_hash if credential else _NOBODY
-        if not self._matches(secret, stored) or credential is None:
-            return None
-        if credential.expires is not None and credential.expires <= self.clock():
-            return None
-        return credential.principal()
-
-    def _matches(self, secret: str, stored: str) -> bool:
-        mark = hmac.digest(self._key, f"{stored}\0{secret}".encode(), "sha256")
-        with self._lock:
-            if self._remembered.get(mark, 0) > self.clock():
-                return True
-        _, salt, expected = stored.split("$")
-        if not hmac.compare_digest(_derive(secret, _decode(salt)), _decode(expected)):
-            return False
-        with self._lock:
-            self._remembered[mark] = self.clock() + REMEMBERED_SECONDS
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
-        return True
+    def principal(self, access: tuple[Scope, ...], address: str = "") -> Principal:
+        return Principal(self.id, self.account, access, self.everywhere(), self.generation, address)
 
 
-def _derive(secret: str, salt: bytes) -> bytes:
-    with _SLOTS:
-        return hashlib.scrypt(secret.encode(), salt=salt, **_COST)
+def granted(
+    credential: Credential, scopes: list[Scope], registries: Mapping[str, Registry]
+) -> tuple[Scope, ...]:
+    """The part of `scopes` that the credential has."""
+    result = []
+    for scope in scopes:
+        if scope.is_catalog:
+            result.append(Scope(scope.kind, scope.name, (CATALOG,)))
+        elif scope.is_repository:
+            had = credential.actions_on(scope.name, registries.get(scope.registry))
+            asked = ACTIONS if CATALOG in scope.actions else dict.fromkeys(scope.actions)
+            actions = tuple(action for action in asked if action in had)
+            if actions:
+                result.append(Scope(scope.kind, scope.name, actions))
+    return tuple(result)
 
 
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode()
+def first_generation(now: float) -> int:
+    """Higher than any that an earlier credential of the same id had: whatever was issued to that is void."""
+    return max(1, int(now * 1000))
 
 
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text)
+def administrator(id_: str, account: str, secret: str, now: float = 0) -> Credential:
+    """The owner of everything in its account, who may also make accounts."""
+    return Credential(
+        id_,
+        account,
+        secrets=(Secret(hash_secret(secret)),),
+        roles={EVERY_PROJECT: Role.OWNER},
+        is_operator=True,
+        generation=first_generation(now),
+    )
 
 
-_SLOTS: Final = threading.BoundedSemaphore(_AT_ONCE)
-# Checked when no such credential exists, so that an unknown name takes as long as a wrong secret.
-_NOBODY: Final = f"scrypt${_encode(bytes(16))}${_encode(bytes(64))}"
+def rotated(credential: Credential, new_hash: str, now: int, overlap: int) -> Credential:
+    """With a new secret; the one before lives for `overlap` seconds more, and none older than that."""
+    current = [secret for secret in credential.secrets if secret.expires is None]
+    outgoing = tuple(replace(secret, expires=now + overlap) for secret in current if overlap > 0)
+    generation = credential.generation + (0 if overlap > 0 else 1)
+    return replace(
+        credential,
+        secrets=(Secret(new_hash), *outgoing),
+        generation=generation,
+        version=credential.version + 1,
+    )

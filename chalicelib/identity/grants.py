@@ -1,42 +1,62 @@
-"""Who may do what: actions on repositories by name or pattern."""
+"""Grants and scopes: actions on repositories by pattern, and the part of a scope that is granted."""
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Final
+
+from chalicelib.identity.names import check_registry_name
+from chalicelib.identity.refusals import Reason, RefusedError
 
 PULL: Final = "pull"
 PUSH: Final = "push"
 DELETE: Final = "delete"
 ACTIONS: Final = (PULL, PUSH, DELETE)
 CATALOG: Final = "*"
+PATTERN_LIMIT: Final = 255
+_REST: Final = re.compile(r"[a-z0-9._*-]+(?:/[a-z0-9._*-]+)*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Grant:
-    """`actions` on every repository that `pattern` matches; `*` stands for any characters."""
+    """`actions` on every repository that `pattern` matches.
+
+    A pattern begins with the whole name of a registry; after it `*` stands for any characters, `/` too.
+    A registry's name alone is the repository of that name and nothing below it.
+    """
 
     pattern: str
     actions: frozenset[str]
 
+    @classmethod
+    def parse(cls, pattern: str, actions: Iterable[str]) -> Grant:
+        """Raises RefusedError (INVALID)."""
+        chosen = frozenset(actions)
+        if not chosen or not chosen <= set(ACTIONS):
+            raise _invalid(f"a grant names one or more of {', '.join(ACTIONS)}")
+        registry, slash, rest = pattern.partition("/")
+        check_registry_name(registry)
+        if len(pattern) > PATTERN_LIMIT or (slash and not _REST.fullmatch(rest)):
+            raise _invalid(
+                "a pattern is a registry's name and, after a slash, a repository in which * is any text"
+            )
+        return cls(pattern, chosen)
+
+    @property
+    def registry(self) -> str:
+        return self.pattern.partition("/")[0]
+
     def allows(self, action: str, name: str) -> bool:
-        return action in self.actions and fnmatchcase(name, self.pattern)
+        return action in self.actions and self._compiled.fullmatch(name) is not None
 
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Somebody who has proved who they are, and what this proof is good for."""
-
-    id: str
-    account: str
-    grants: tuple[Grant, ...] = ()
-    may_list: bool = False
-    everywhere: frozenset[str] = frozenset()
-
-    def allows(self, action: str, name: str) -> bool:
-        return any(grant.allows(action, name) for grant in self.grants)
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        # The grammar lets no other special character of fnmatch through, and it never backtracks.
+        return re.compile(fnmatch.translate(self.pattern))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +70,43 @@ class Scope:
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}:{','.join(self.actions)}"
 
+    @property
+    def is_catalog(self) -> bool:
+        return self.kind == "registry" and self.name == "catalog" and CATALOG in self.actions
+
+    @property
+    def is_repository(self) -> bool:
+        """Also `repository(plugin)`, as the specification has it."""
+        return self.kind == "repository" or self.kind.startswith("repository(")
+
+    @property
+    def registry(self) -> str:
+        return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who has proved who they are, and what this proof is good for: repositories by exact name.
+
+    `everywhere` is what they may do in every registry of the account; `generation` that of their credential.
+    """
+
+    id: str
+    account: str
+    access: tuple[Scope, ...] = ()
+    everywhere: frozenset[str] = frozenset()
+    generation: int = 0
+    address: str = ""
+
+    @property
+    def may_list(self) -> bool:
+        return any(scope.is_catalog for scope in self.access)
+
+    def allows(self, action: str, name: str) -> bool:
+        return any(
+            scope.is_repository and scope.name == name and action in scope.actions for scope in self.access
+        )
+
 
 def parse_scopes(texts: Iterable[str]) -> list[Scope]:
     """Scopes come in several parameters, or in one with spaces; what is none is left out."""
@@ -62,20 +119,5 @@ def parse_scopes(texts: Iterable[str]) -> list[Scope]:
     return scopes
 
 
-def granted(principal: Principal, scopes: Iterable[Scope]) -> list[Scope]:
-    """The part of `scopes` that `principal` has."""
-    result = []
-    for scope in scopes:
-        actions = tuple(_granted_actions(principal, scope))
-        if actions:
-            result.append(Scope(scope.kind, scope.name, actions))
-    return result
-
-
-def _granted_actions(principal: Principal, scope: Scope) -> Iterable[str]:
-    if scope.kind == "registry" and scope.name == "catalog":
-        return [CATALOG] if principal.may_list and CATALOG in scope.actions else []
-    if not scope.kind.startswith("repository"):
-        return []
-    asked = ACTIONS if CATALOG in scope.actions else scope.actions
-    return [action for action in dict.fromkeys(asked) if principal.allows(action, scope.name)]
+def _invalid(message: str) -> RefusedError:
+    return RefusedError(Reason.INVALID, message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +11,11 @@ from typing import Any, Final
 
 import jwt
 
-from chalicelib.identity.grants import CATALOG, Grant, Principal, Scope
+from chalicelib.identity.credentials import Credential
+from chalicelib.identity.grants import Principal, Scope
 
 LIFETIME_SECONDS: Final = 15 * 60
+REFRESH_SECONDS: Final = 30 * 24 * 3600
 _ALGORITHM: Final = "HS256"
 _REQUIRED: Final = ["exp", "nbf", "iat", "iss", "aud", "sub"]
 _SKEW_SECONDS: Final = 5
@@ -20,61 +23,104 @@ _SKEW_SECONDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """`service` is both issuer and audience: a token is good in the deployment that made it."""
+    """`keys`: the first signs, all verify, so that keys rotate with overlap.
 
-    key: bytes = field(repr=False)
+    `service` is both issuer and audience: a token is good in the deployment that made it.
+    """
+
+    keys: Sequence[bytes] = field(repr=False)
     service: str
     clock: Callable[[], float] = time.time
 
-    def issue(self, principal: Principal, scopes: Sequence[Scope]) -> tuple[str, int]:
-        """A token for `scopes`, which must have been granted, and when it was issued (epoch seconds)."""
-        now = int(self.clock())
-        claims = {
-            "iss": self.service,
-            "aud": self.service,
-            "sub": principal.id,
-            "iat": now,
-            "nbf": now,
-            "exp": now + LIFETIME_SECONDS,
-            "jti": secrets.token_hex(8),
+    def issue(self, principal: Principal, expires: int | None = None) -> tuple[str, int]:
+        """A token for what `principal` was granted, and when it was issued (epoch seconds).
+
+        `expires` is when the credential does: no token outlives it.
+        """
+        now, lifetime = int(self.clock()), self.lifetime(expires)
+        claims = self._claims(principal.id, principal.generation, self.service, now, lifetime) | {
             "account": principal.account,
             "everywhere": sorted(principal.everywhere),
-            "access": [{"type": s.kind, "name": s.name, "actions": list(s.actions)} for s in scopes],
+            "access": [
+                {"type": s.kind, "name": s.name, "actions": list(s.actions)} for s in principal.access
+            ],
         }
-        return jwt.encode(claims, self.key, _ALGORITHM), now
+        return self._encode(claims), now
+
+    def lifetime(self, expires: int | None) -> int:
+        """Seconds, of a token that is issued now to a credential that expires then."""
+        left = LIFETIME_SECONDS if expires is None else expires - int(self.clock())
+        return min(LIFETIME_SECONDS, left)
 
     def verify(self, token: str) -> Principal | None:
         """What the token is good for, or None whatever is wrong with it."""
+        claims = self._decode(token, self.service)
+        return None if claims is None else _principal(claims)
+
+    def issue_refresh(self, credential: Credential) -> str:
+        """What stands in for the secret at `/token`, for `REFRESH_SECONDS`, while the generation lasts."""
+        now = int(self.clock())
+        audience = self._refresh_audience()
+        claims = self._claims(credential.id, credential.generation, audience, now, REFRESH_SECONDS)
+        return self._encode(claims)
+
+    def read_refresh(self, token: str) -> tuple[str, int] | None:
+        """The credential's id and generation, or None whatever is wrong."""
+        claims = self._decode(token, self._refresh_audience())
+        return None if claims is None else (str(claims["sub"]), int(claims["gen"]))
+
+    def _refresh_audience(self) -> str:
+        return f"{self.service}/refresh"
+
+    def _claims(
+        self, subject: str, generation: int, audience: str, now: int, lifetime: int
+    ) -> dict[str, Any]:
+        return {
+            "iss": self.service,
+            "aud": audience,
+            "sub": subject,
+            "gen": generation,
+            "iat": now,
+            "nbf": now,
+            "exp": now + lifetime,
+            "jti": secrets.token_hex(8),
+        }
+
+    def _encode(self, claims: dict[str, Any]) -> str:
+        key = self.keys[0]
+        return jwt.encode(claims, key, _ALGORITHM, headers={"kid": key_id(key)})
+
+    def _decode(self, token: str, audience: str) -> dict[str, Any] | None:
         try:
-            claims = jwt.decode(
+            wanted = jwt.get_unverified_header(token).get("kid")
+            key = next((key for key in self.keys if key_id(key) == wanted), None)
+            if key is None:
+                return None
+            claims: dict[str, Any] = jwt.decode(
                 token,
-                self.key,
+                key,
                 algorithms=[_ALGORITHM],
-                audience=self.service,
+                audience=audience,
                 issuer=self.service,
                 leeway=_SKEW_SECONDS,
-                options={"require": _REQUIRED},
+                options={"require": [*_REQUIRED, "gen"], "strict_aud": True},
             )
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, RecursionError):
+            # A header nested a thousand deep is JSON, too.
             return None
-        return _principal(claims)
+        return claims
+
+
+def key_id(key: bytes) -> str:
+    """Tells keys apart, and nothing of the key."""
+    return hashlib.sha256(b"kid\0" + key).hexdigest()[:16]
 
 
 def _principal(claims: dict[str, Any]) -> Principal:
-    access = claims["access"]
     return Principal(
         id=claims["sub"],
         account=claims["account"],
-        grants=tuple(_Exactly(e["name"], frozenset(e["actions"])) for e in access if e["type"] != "registry"),
-        may_list=any(e["type"] == "registry" and CATALOG in e["actions"] for e in access),
+        access=tuple(Scope(e["type"], e["name"], tuple(e["actions"])) for e in claims["access"]),
         everywhere=frozenset(claims["everywhere"]),
+        generation=int(claims["gen"]),
     )
-
-
-class _Exactly(Grant):
-    """A token names repositories; nothing in a name is a pattern."""
-
-    __slots__ = ()
-
-    def allows(self, action: str, name: str) -> bool:
-        return action in self.actions and name == self.pattern

@@ -11,16 +11,17 @@ from chalicelib.registry.holding import check_count, count_changes, held_by, hol
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.stores import (
     LIVE,
+    NOBODY,
     RELEASING,
     STAGING,
     TRANSACTION_LIMIT,
+    Actor,
     Change,
     CountManifest,
     Held,
     ManifestRow,
     ManifestStore,
     MoveManifest,
-    NameRegistry,
     NameRepository,
     ObjectStore,
     PutManifest,
@@ -33,6 +34,7 @@ from chalicelib.registry.stores import (
     TagRow,
     TagStore,
     Transactions,
+    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -68,7 +70,7 @@ class Push:
     manifest: Manifest
     digest: Digest
     tags: tuple[str, ...] = ()
-    pushed_by: str = ""
+    actor: Actor = NOBODY
     precondition: Precondition = Precondition()
 
 
@@ -126,7 +128,7 @@ class Manifests:
                 return
         raise busy()
 
-    def delete(self, repository: Repository, digest: Digest) -> None:
+    def delete(self, repository: Repository, digest: Digest, actor: Actor = NOBODY) -> None:
         """Delete a manifest and the tags that name it.
 
         Raises MANIFEST_UNKNOWN (404), or DENIED (405) while an index names it.
@@ -138,17 +140,17 @@ class Manifests:
                 row = None
             if row is None:
                 raise unknown_manifest(digest)
-            if self._try_delete(repository, row):
+            if self._try_delete(repository, row, actor):
                 return
         raise busy()
 
-    def untag(self, repository: Repository, tag: str) -> None:
+    def untag(self, repository: Repository, tag: str, actor: Actor = NOBODY) -> None:
         """Delete a tag, not its manifest. Raises MANIFEST_UNKNOWN (404)."""
         for _ in range(ATTEMPTS):
             row = self.tags.get(repository, tag)
             if row is None:
                 raise unknown_manifest(tag)
-            if not self.transactions.write(_untag_changes(repository, row.digest, [tag])):
+            if not self.transactions.write(_untag_changes(repository, row.digest, [tag], actor)):
                 return
         raise busy()
 
@@ -182,7 +184,8 @@ class Manifests:
         if not moving:
             return True
         counts = count_changes(push.repository, tags={**_left(moving, survey), push.digest: len(moving)})
-        return not self.transactions.write([*_tag_changes(push, moving, survey), *counts])
+        told = _told(push, "tag", moving, survey)
+        return not self.transactions.write([*_tag_changes(push, moving, survey), *counts, told])
 
     def _put_new(self, push: Push, survey: Survey, holds: Sequence[Held]) -> bool:
         row = self._row(push, holds)
@@ -213,13 +216,13 @@ class Manifests:
 
     def _around(self, push: Push, moving: Sequence[str], survey: Survey) -> list[Change]:
         """The rows beside the manifest's own: tags, referrer, repository."""
-        changes: list[Change] = [*_tag_changes(push, moving, survey)]
+        changes: list[Change] = [*_tag_changes(push, moving, survey), _told(push, "push", moving, survey)]
         subject = push.manifest.subject
         if subject is not None:
             descriptor = push.manifest.referrer_descriptor(push.digest)
             changes.append(PutReferrer(push.repository, subject.digest, push.digest, descriptor))
         if push.repository not in self.named:
-            changes += [NameRegistry(push.repository), NameRepository(push.repository)]
+            changes.append(NameRepository(push.repository))
         return changes
 
     def _row(self, push: Push, holds: Sequence[Held]) -> ManifestRow:
@@ -237,24 +240,25 @@ class Manifests:
             subject=push.manifest.subject.digest if push.manifest.subject else None,
             holds=tuple(holds),
             held=len(holds),
-            pushed_by=push.pushed_by,
+            pushed_by=push.actor.id,
         )
 
     def _forget(self, row: ManifestRow) -> None:
         if row.storage_key:
             self.objects.delete(row.storage_key)
 
-    def _try_delete(self, repository: Repository, row: ManifestRow) -> bool:
+    def _try_delete(self, repository: Repository, row: ManifestRow, actor: Actor) -> bool:
         if row.parents:
             message = f"{row.parents} index(es) here name this manifest; delete those first"
             raise RegistryError(ErrorCode.DENIED, message, ({"digest": row.digest},), status=405)
         tags = self.tags.naming(repository, row.digest) if row.tags else []
         if len(tags) > TRANSACTION_LIMIT // 2:
-            for first in range(0, len(tags), TRANSACTION_LIMIT - 1):
-                some = tags[first : first + TRANSACTION_LIMIT - 1]
-                self.transactions.write(_untag_changes(repository, row.digest, some))
+            for first in range(0, len(tags), TRANSACTION_LIMIT - 2):
+                some = tags[first : first + TRANSACTION_LIMIT - 2]
+                self.transactions.write(_untag_changes(repository, row.digest, some, actor))
             return False
         around: list[Change] = [RemoveTag(repository, tag, row.digest) for tag in tags]
+        around.append(WriteAudit(repository, actor, "delete", row.digest, {"tags": tags}))
         if row.subject is not None:
             around.append(RemoveReferrer(repository, row.subject, row.digest))
         before, count = (LIVE, row.held), len(tags)
@@ -315,9 +319,16 @@ def _tag_changes(push: Push, moving: Iterable[str], survey: Survey) -> list[PutT
     return changes
 
 
-def _untag_changes(repository: Repository, digest: Digest, tags: Sequence[str]) -> list[Change]:
+def _untag_changes(repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor) -> list[Change]:
     removed = [RemoveTag(repository, tag, digest) for tag in tags]
-    return [*removed, CountManifest(repository, digest, tags=-len(tags))]
+    told = WriteAudit(repository, actor, "untag", tags[0], {"tags": list(tags), "digest": digest})
+    return [*removed, CountManifest(repository, digest, tags=-len(tags)), told]
+
+
+def _told(push: Push, action: str, moving: Sequence[str], survey: Survey) -> WriteAudit:
+    """What the audit trail keeps: the tags that moved, and from where."""
+    moved = {tag: survey.tags[tag].digest if tag in survey.tags else None for tag in moving}
+    return WriteAudit(push.repository, push.actor, action, push.digest, {"tags": moved})
 
 
 def unknown_manifest(reference: str) -> RegistryError:

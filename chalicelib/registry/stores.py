@@ -188,10 +188,25 @@ class RemoveReferrer:
 
 
 @dataclass(frozen=True, slots=True)
-class NameRegistry:
-    """Always holds: makes the repository's registry known."""
+class Actor:
+    """On whose behalf a reference changes, and from where."""
+
+    id: str = ""
+    address: str = ""
+
+
+NOBODY: Final = Actor()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAudit:
+    """Always holds: an entry of the audit trail, in the transaction of what it tells of."""
 
     repository: Repository
+    actor: Actor
+    action: str
+    reference: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +268,7 @@ Change = (
     | RemoveTag
     | PutReferrer
     | RemoveReferrer
-    | NameRegistry
+    | WriteAudit
     | NameRepository
     | PutLink
     | RemoveLink

@@ -115,6 +115,7 @@ def test_clients_are_made_in_one_place() -> None:
     makers = {
         path.relative_to(ROOT).as_posix()
         for path in _sources()
+        if "ccr/cli/" not in path.as_posix()
         for call in _calls(ast.parse(path.read_text()))
         if call.endswith((".client", ".resource")) or call in {"boto3.Session", "Session", "Connection"}
     }

@@ -34,7 +34,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", AWS_SECRET)
     monkeypatch.setattr(blob_store, "_body", bytes)
     with mock_aws():
-        deployment = Deployment(Settings(token_key=KEY, redirect_blobs=False))
+        deployment = Deployment(Settings(token_keys=(KEY,), create_on_push=True, redirect_blobs=False))
         deployment.prepare()
         deployment.set_admin(PASSWORD)
         yield deployment
@@ -127,7 +127,7 @@ def test_no_log_holds_a_secret(
 
 def test_no_object_shows_a_key_when_it_is_printed(deployment: Deployment, tmp_path: Path) -> None:
     services = deployment.services
-    credential = services.verifier.store.get("admin")
+    credential = services.credentials.get("admin")
     assert credential is not None
     own = load_secrets(tmp_path)
     shown = "".join(
@@ -137,7 +137,7 @@ def test_no_object_shows_a_key_when_it_is_printed(deployment: Deployment, tmp_pa
             services,
             services.tokens,
             services.capabilities,
-            services.verifier,
+            services.sign_in,
             credential,
             own,
             deployment.services.blobs.objects._signer,
@@ -145,10 +145,10 @@ def test_no_object_shows_a_key_when_it_is_printed(deployment: Deployment, tmp_pa
     )
     hidden = {
         repr(KEY)[2:-1],
-        repr(services.tokens.key),
-        repr(services.capabilities.key),
-        repr(services.verifier._key),
-        credential.secret_hash,
+        repr(services.tokens.keys[0]),
+        repr(services.capabilities.keys[0]),
+        repr(services.sign_in._key),
+        credential.secrets[0].hash,
         own.token_key,
         own.secret_key,
         AWS_SECRET,

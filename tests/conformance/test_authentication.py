@@ -140,7 +140,7 @@ def test_a_password_can_be_posted_as_oauth_has_it(client: Client) -> None:
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     assert _bare(client, "POST", client.of("blobs/uploads/"), headers=headers).status_code == 202
     refused(_bare(client, "POST", "/token", data={**form, "password": "wrong"}), 401, "UNAUTHORIZED")
-    other = {**form, "grant_type": "refresh_token"}
+    other = {**form, "grant_type": "client_credentials"}
     refused(_bare(client, "POST", "/token", data=other), 400, "UNSUPPORTED")
 
 

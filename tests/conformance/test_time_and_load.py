@@ -26,7 +26,7 @@ def deployment() -> Iterator[Deployment]:
     with pytest.MonkeyPatch.context() as environment, mock_aws():
         environment.setenv("AWS_ACCESS_KEY_ID", "testing")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        deployment = Deployment(Settings(token_key=b"key of the tests".ljust(32)))
+        deployment = Deployment(Settings(token_keys=(b"key of the tests".ljust(32),), create_on_push=True))
         deployment.prepare()
         deployment.set_admin(PASSWORD)
         yield deployment

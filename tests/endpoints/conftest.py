@@ -14,7 +14,12 @@ from chalicelib.wiring import Deployment
 from tests.endpoints import inventory
 from tests.endpoints.driver import PASSWORD, Driver
 
-SETTINGS = Settings(token_key=b"key of the tests".ljust(32), show_backend_calls=True, head_carries_body=False)
+SETTINGS = Settings(
+    token_keys=(b"key of the tests".ljust(32),),
+    create_on_push=True,
+    show_backend_calls=True,
+    head_carries_body=False,
+)
 
 
 @pytest.fixture(scope="package")
@@ -44,6 +49,7 @@ def deploy(_made: dict[Settings, Deployment]) -> Callable[..., Deployment]:
         if settings not in _made:
             _made[settings] = Deployment(settings)
         _made[settings].services.manifests.named.clear()
+        _made[settings].sign_in._locked.clear()
         return _made[settings]
 
     return made

@@ -26,6 +26,12 @@ class Inventory:
         return Inventory(rows, self.objects, self.multiparts)
 
     @property
+    def lasting(self) -> Inventory:
+        """All but what a failed login leaves on purpose: its count, and its entry in the audit trail."""
+        rows = {table: kept for table, kept in self.rows.items() if not table.endswith(("attempts", "audit"))}
+        return Inventory(rows, self.objects, self.multiparts)
+
+    @property
     def sessions(self) -> dict[str, Any]:
         return next(rows for table, rows in self.rows.items() if table.endswith("uploads"))
 

@@ -38,6 +38,14 @@ def nothing_left_behind() -> Iterator[None]:
 
 
 @contextmanager
+def nothing_but_a_failure_left_behind() -> Iterator[None]:
+    """The same, but a failed login is counted and told."""
+    before = inventory.take().lasting
+    yield
+    assert inventory.take().lasting == before
+
+
+@contextmanager
 def nothing_visible_left_behind() -> Iterator[None]:
     """The same, but the session of an upload may stay until it expires."""
     before = inventory.take().visible

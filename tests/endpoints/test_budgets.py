@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 
 from chalicelib.spec.digest import Digest
-from tests.endpoints.driver import Driver, index_of, size_of
+from tests.endpoints.driver import PASSWORD, Driver, index_of, size_of
 
 
 @pytest.fixture
@@ -17,9 +18,16 @@ def warm(driver: Driver) -> Driver:
     return driver
 
 
-def test_token_takes_one_read(driver: Driver) -> None:
+def test_token_takes_one_read_and_one_audit_entry(warm: Driver) -> None:
+    basic = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
+    scope = {"scope": "repository:dev/app:pull,push"}
+    answer = warm.call("GET", "/token", scope, authorization=f"Basic {basic}")
+    assert (answer.status, answer.calls) == (200, (2, 0))
+
+
+def test_failed_login_takes_one_read_two_counts_and_one_audit_entry(driver: Driver) -> None:
     form = b"grant_type=password&username=admin&password=wrong"
-    assert driver.call("POST", "/token", body=form).calls == (1, 0)
+    assert driver.call("POST", "/token", body=form).calls == (4, 0)
 
 
 def test_version_check_takes_none(warm: Driver) -> None:

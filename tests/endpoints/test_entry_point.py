@@ -65,6 +65,7 @@ def entry_point(_aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[EntryPo
     inventory.wipe()
     monkeypatch.setenv("CCR_TOKEN_KEY", "ab" * 32)
     monkeypatch.setenv("CCR_FAST_READS", "off")
+    monkeypatch.setenv("CCR_CREATE_ON_PUSH", "on")
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ccr-dev-registry")
     sys.modules.pop("app", None)
     yield EntryPoint(importlib.import_module("app"))

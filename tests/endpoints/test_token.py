@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import time
 from collections.abc import Callable
@@ -12,13 +13,13 @@ import jwt
 import pytest
 
 from chalicelib.identity.capability import derive_key
-from chalicelib.identity.tokens import LIFETIME_SECONDS
+from chalicelib.identity.tokens import LIFETIME_SECONDS, key_id
 from chalicelib.wiring import Deployment
 from tests.endpoints.conftest import SETTINGS
 from tests.endpoints.driver import PASSWORD, Driver
-from tests.endpoints.refusals import nothing_left_behind, refused
+from tests.endpoints.refusals import nothing_but_a_failure_left_behind, nothing_left_behind, refused
 
-KEY = derive_key(SETTINGS.token_key, "token")
+KEY = derive_key(SETTINGS.token_keys[0], "token")
 SCOPE = "repository:dev/app:pull,push,delete"
 
 
@@ -121,7 +122,7 @@ def test_a_scope_that_is_none_gives_a_token_for_nothing(driver: Driver, scope: s
 )
 @pytest.mark.parametrize("path", ["/token", "/v2/"])
 def test_a_credential_that_is_none_is_refused(driver: Driver, authorization: str, path: str) -> None:
-    with nothing_left_behind():
+    with nothing_but_a_failure_left_behind():
         answer = driver.call("GET", path, authorization=authorization)
     refused(answer, 401, "UNAUTHORIZED")
     assert answer.headers["www-authenticate"].startswith("Basic " if path == "/token" else "Bearer ")
@@ -130,9 +131,10 @@ def test_a_credential_that_is_none_is_refused(driver: Driver, authorization: str
 @pytest.mark.parametrize(
     ("form", "status", "code", "says"),
     [
-        (b"", 400, "UNSUPPORTED", "grant_type=password"),
-        (b"\xff\xfe\x00", 400, "UNSUPPORTED", "grant_type=password"),
-        (b"grant_type=refresh_token&refresh_token=x", 400, "UNSUPPORTED", "grant_type=password"),
+        (b"", 400, "UNSUPPORTED", "grant_type password, refresh_token"),
+        (b"\xff\xfe\x00", 400, "UNSUPPORTED", "grant_type password, refresh_token"),
+        (b"grant_type=authorization_code&code=x", 400, "UNSUPPORTED", "grant_type password, refresh_token"),
+        (b"grant_type=refresh_token&refresh_token=x", 401, "UNAUTHORIZED", "password"),
         (b"grant_type=password", 401, "UNAUTHORIZED", "password"),
         (b"grant_type=password&username=admin&password=wrong", 401, "UNAUTHORIZED", "password"),
         (b"grant_type=password&username=" + b"%F0%9F%90%B3" * 600, 401, "UNAUTHORIZED", "password"),
@@ -142,8 +144,13 @@ def test_a_credential_that_is_none_is_refused(driver: Driver, authorization: str
 def test_a_form_that_is_none_is_refused(
     driver: Driver, form: bytes, status: int, code: str, says: str
 ) -> None:
-    with nothing_left_behind():
+    with nothing_but_a_failure_left_behind():
         refused(driver.call("POST", "/token", body=form), status, code, says)
+
+
+def signed(key: bytes = KEY, *, without: str = "", **changes: Any) -> str:
+    told = {name: value for name, value in claims(**changes).items() if name != without}
+    return jwt.encode(told, key, "HS256", headers={"kid": key_id(KEY)})
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -153,6 +160,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "iss": "ccr",
         "aud": "ccr",
         "sub": "admin",
+        "gen": 10**15,
         "iat": now,
         "nbf": now,
         "exp": now + 600,
@@ -169,8 +177,15 @@ def unsigned(header: dict[str, Any], signature: str = "") -> str:
     return ".".join([*encoded, signature])
 
 
+def with_sha512() -> str:
+    """The right key and another algorithm of its kind."""
+    text = unsigned({"alg": "HS512", "kid": key_id(KEY)})
+    mac = hmac.digest(KEY, text.rstrip(".").encode(), "sha512")
+    return text + base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+
 def test_the_tokens_below_fail_for_what_is_wrong_with_them_alone(driver: Driver) -> None:
-    driver.authorization = "Bearer " + jwt.encode(claims(), KEY, "HS256")
+    driver.authorization = "Bearer " + signed()
     refused(driver.call("GET", driver.of("manifests/none")), 404, "MANIFEST_UNKNOWN")
 
 
@@ -182,27 +197,31 @@ def test_the_tokens_below_fail_for_what_is_wrong_with_them_alone(driver: Driver)
         pytest.param("a.b.c", id="dotted garbage"),
         pytest.param("é" * 40, id="not ascii"),
         pytest.param("A" * 40_000, id="very long"),
-        pytest.param(jwt.encode(claims(exp=int(time.time()) - 60), KEY), id="expired"),
-        pytest.param(jwt.encode(claims(nbf=int(time.time()) + 600), KEY), id="not yet"),
-        pytest.param(jwt.encode(claims(aud="other"), KEY), id="another audience"),
-        pytest.param(jwt.encode(claims(aud=["x", "y"]), KEY), id="other audiences"),
-        pytest.param(jwt.encode(claims(iss="other"), KEY), id="another issuer"),
-        pytest.param(jwt.encode(claims(exp="soon"), KEY), id="an expiry that is none"),
-        pytest.param(jwt.encode({k: v for k, v in claims().items() if k != "exp"}, KEY), id="no expiry"),
-        pytest.param(jwt.encode(claims(), b"another key".ljust(32)), id="another key"),
-        pytest.param(jwt.encode(claims(), SETTINGS.token_key), id="the key that keys are made of"),
+        pytest.param(signed(exp=int(time.time()) - 60), id="expired"),
+        pytest.param(signed(nbf=int(time.time()) + 600), id="not yet"),
+        pytest.param(signed(aud="other"), id="another audience"),
+        pytest.param(signed(aud=["x", "y"]), id="other audiences"),
+        pytest.param(signed(iss="other"), id="another issuer"),
+        pytest.param(signed(exp="soon"), id="an expiry that is none"),
+        pytest.param(signed(without="exp"), id="no expiry"),
+        pytest.param(signed(without="gen"), id="no generation"),
+        pytest.param(jwt.encode(claims(), KEY, "HS256"), id="no key id"),
+        pytest.param(signed(b"another key".ljust(32)), id="another key"),
+        pytest.param(signed(SETTINGS.token_keys[0]), id="the key that keys are made of"),
+        pytest.param(signed(derive_key(SETTINGS.token_keys[0], "capability")), id="the key of capabilities"),
+        pytest.param(jwt.encode(claims(), None, "none", headers={"kid": key_id(KEY)}), id="alg none"),
+        pytest.param(unsigned({"alg": "None", "kid": key_id(KEY)}), id="alg None"),
+        pytest.param(unsigned({"alg": "HS256", "kid": key_id(KEY)}), id="no signature"),
+        pytest.param(unsigned({"typ": "JWT", "kid": key_id(KEY)}), id="no alg"),
+        pytest.param(unsigned({"alg": ["HS256"], "kid": key_id(KEY)}, "AAAA"), id="alg a list"),
+        pytest.param(with_sha512(), id="HS512"),
+        pytest.param(unsigned({"alg": "RS256", "kid": key_id(KEY)}, "AAAA"), id="RS256"),
         pytest.param(
-            jwt.encode(claims(), derive_key(SETTINGS.token_key, "capability")), id="the key of capabilities"
-        ),
-        pytest.param(jwt.encode(claims(), None, "none"), id="alg none"),
-        pytest.param(unsigned({"alg": "None"}), id="alg None"),
-        pytest.param(unsigned({"alg": "HS256"}), id="no signature"),
-        pytest.param(unsigned({"typ": "JWT"}), id="no alg"),
-        pytest.param(unsigned({"alg": ["HS256"]}, "AAAA"), id="alg a list"),
-        pytest.param(jwt.encode(claims(), KEY + KEY, "HS512"), id="HS512"),
-        pytest.param(unsigned({"alg": "RS256"}, "AAAA"), id="RS256"),
-        pytest.param(
-            jwt.encode(claims(), b"other".ljust(32), headers={"jwk": {"kty": "oct", "k": "b3RoZXI"}}),
+            jwt.encode(
+                claims(),
+                b"other".ljust(32),
+                headers={"kid": key_id(KEY), "jwk": {"kty": "oct", "k": "b3RoZXI"}},
+            ),
             id="a key of its own",
         ),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.identity.capability import LIFETIME_SECONDS, Capabilities, derive_key
+from chalicelib.identity.grants import Principal
 from chalicelib.registry.uploads import LEASE_SECONDS, SESSION_SECONDS
 from chalicelib.spec import running_digest
 from chalicelib.spec.digest import Digest
@@ -360,8 +361,11 @@ def _forge(location: str, change: Callable[[str, str, str], str]) -> str:
     return change(name, capability, session)
 
 
+ADMIN = Principal("admin", "default", generation=10**15)
+
+
 def _with_capability(issue: Callable[[Capabilities, str, str], str]) -> Callable[[str, str, str], str]:
-    capabilities = Capabilities(derive_key(SETTINGS.token_key, "capability"))
+    capabilities = Capabilities([derive_key(SETTINGS.token_keys[0], "capability")])
 
     def change(name: str, _capability: str, session: str) -> str:
         return f"/u/{issue(capabilities, name, session)}/v2/{name}/blobs/uploads/{session}"
@@ -370,27 +374,29 @@ def _with_capability(issue: Callable[[Capabilities, str, str], str]) -> Callable
 
 
 def _expired(capabilities: Capabilities, name: str, session: str) -> str:
-    old = Capabilities(capabilities.key, lambda: time.time() - LIFETIME_SECONDS - 1)
-    return old.issue(name, session)
+    old = Capabilities(capabilities.keys, lambda: time.time() - LIFETIME_SECONDS - 1)
+    return old.issue(ADMIN, name, session)
 
 
 def _prolonged(capabilities: Capabilities, name: str, session: str) -> str:
-    return "ffffffffff-" + _expired(capabilities, name, session).partition("-")[2]
+    bearer = capabilities.issue(ADMIN, name, session).partition(".")[0]
+    return f"{bearer}.{_expired(capabilities, name, session).partition('.')[2]}"
 
 
 FORGERIES = [
     pytest.param(_with_capability(_expired), id="expired"),
     pytest.param(_with_capability(_prolonged), id="prolonged"),
-    pytest.param(_with_capability(lambda c, _n, s: c.issue("dev/other", s)), id="another repository"),
-    pytest.param(_with_capability(lambda c, n, _s: c.issue(n, "0" * 32)), id="another session"),
+    pytest.param(_with_capability(lambda c, _n, s: c.issue(ADMIN, "dev/other", s)), id="another repository"),
+    pytest.param(_with_capability(lambda c, n, _s: c.issue(ADMIN, n, "0" * 32)), id="another session"),
     pytest.param(
-        _with_capability(lambda _c, n, s: Capabilities(SETTINGS.token_key).issue(n, s)), id="another key"
+        _with_capability(lambda _c, n, s: Capabilities([SETTINGS.token_keys[0]]).issue(ADMIN, n, s)),
+        id="another key",
     ),
     pytest.param(_with_capability(lambda _c, _n, _s: "x"), id="garbage"),
-    pytest.param(_with_capability(lambda _c, _n, _s: "-"), id="a dash"),
+    pytest.param(_with_capability(lambda _c, _n, _s: "."), id="a dot"),
     pytest.param(_with_capability(lambda _c, _n, _s: "é" * 30), id="not ascii"),
     pytest.param(_with_capability(lambda _c, _n, _s: "f" * 9000), id="very long"),
-    pytest.param(_with_capability(lambda c, n, s: c.issue(n, s)[:-1]), id="cut"),
+    pytest.param(_with_capability(lambda c, n, s: c.issue(ADMIN, n, s)[:-1]), id="cut"),
     pytest.param(lambda _n, c, s: f"/u/{c}/v2/dev/other/blobs/uploads/{s}", id="used for another repository"),
     pytest.param(lambda n, c, _s: f"/u/{c}/v2/{n}/blobs/uploads/{'0' * 32}", id="used for another session"),
     pytest.param(lambda n, c, s: f"/u/{c}/v2/{n}/blobs/uploads/{s.upper()}", id="session in upper case"),

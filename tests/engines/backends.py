@@ -44,7 +44,8 @@ class Engines:
     def _settings(self, backend: str) -> Settings:
         """Skips the test that asks where the real engine cannot be had."""
         return Settings(
-            token_key=b"key of the tests".ljust(32),
+            token_keys=(b"key of the tests".ljust(32),),
+            create_on_push=True,
             s3_endpoint=self._endpoint("weed", lambda: start_seaweedfs(self._folder, ACCESS_KEY, SECRET_KEY)),
             s3_public_endpoint=self._endpoint("weed", None),
             dynamodb_endpoint=self._dynamodb(backend),
@@ -86,7 +87,10 @@ def deployed(backend: str, engines: Engines) -> Iterator[Deployment]:
             return
         stack.enter_context(mock_aws())
         settings = Settings(
-            token_key=b"key of the tests".ljust(32), show_backend_calls=True, head_carries_body=False
+            token_keys=(b"key of the tests".ljust(32),),
+            create_on_push=True,
+            show_backend_calls=True,
+            head_carries_body=False,
         )
         deployment = Deployment(settings)
         deployment.prepare()

@@ -32,7 +32,7 @@ def said(status: int, document: Any, **headers: str) -> dict[str, Any]:
 class Recorded:
     """Handlers that keep the events they got, and answer with what came."""
 
-    settings: Settings = field(default_factory=lambda: Settings(token_key=KEY))
+    settings: Settings = field(default_factory=lambda: Settings(token_keys=(KEY,), create_on_push=True))
     events: list[Mapping[str, Any]] = field(default_factory=list)
     uploads: list[bytes] = field(default_factory=list)
     answer: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None

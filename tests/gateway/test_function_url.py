@@ -18,7 +18,7 @@ UPLOAD = "/v2/dev/app/blobs/uploads/" + "0" * 32
 
 @pytest.fixture
 def handlers() -> Recorded:
-    return Recorded(Settings(token_key=KEY, emulate="function-url"))
+    return Recorded(Settings(token_keys=(KEY,), create_on_push=True, emulate="function-url"))
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def running() -> Iterator[tuple[Deployment, Served]]:
         environment.setenv("AWS_ACCESS_KEY_ID", "testing")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         environment.setattr(blob_store, "_body", bytes)  # moto takes no bytearray
-        deployment = Deployment(Settings(token_key=KEY, head_carries_body=False))
+        deployment = Deployment(Settings(token_keys=(KEY,), create_on_push=True, head_carries_body=False))
         deployment.prepare()
         deployment.set_admin(PASSWORD)
         with serving(deployment) as served:

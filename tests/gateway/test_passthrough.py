@@ -30,7 +30,7 @@ def gateway(serve: Serve, storage: Storage) -> Served:
         headers = {"Location": storage.url, "Docker-Content-Digest": DIGEST, "Content-Length": "0"}
         return {**said(307, ""), "headers": headers, "body": ""}
 
-    settings = Settings(token_key=KEY, redirect_blobs=False)
+    settings = Settings(token_keys=(KEY,), create_on_push=True, redirect_blobs=False)
     return serve(Recorded(settings, answer=redirect))
 
 

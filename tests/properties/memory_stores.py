@@ -22,7 +22,6 @@ from chalicelib.registry.stores import (
     Link,
     ManifestRow,
     MoveManifest,
-    NameRegistry,
     NameRepository,
     PutBlob,
     PutLink,
@@ -36,6 +35,7 @@ from chalicelib.registry.stores import (
     Survey,
     TagRow,
     UploadRow,
+    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -76,7 +76,7 @@ class Memory:
     links: dict[tuple[str, Digest], Link] = field(default_factory=dict)
     blobs: dict[tuple[str, Digest], Link] = field(default_factory=dict)
     blob_links: dict[tuple[str, Digest], int] = field(default_factory=dict)
-    registries: set[str] = field(default_factory=set)
+    audit: list[WriteAudit] = field(default_factory=list)
     repositories: set[tuple[str, str]] = field(default_factory=set)
     uploads: dict[str, Session] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -111,8 +111,8 @@ def row_of(change: Change) -> tuple[object, ...]:
             return "blobs", account, digest
         case EndUpload(session):
             return "uploads", session
-        case NameRegistry(repository):
-            return "registries", repository.registry
+        case WriteAudit():
+            return "audit", str(id(change))
     return _TABLES[type(change)], change.repository.name, *_range_key(change)
 
 
@@ -199,8 +199,8 @@ def _make(memory: Memory, change: Change) -> None:
             memory.referrers[repository.name, subject, digest] = descriptor
         case PutTag(repository, row, _):
             memory.tags[repository.name, row.tag] = row
-        case NameRegistry(repository):
-            memory.registries.add(repository.registry)
+        case WriteAudit():
+            memory.audit.append(change)
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
         case PutLink() | CountLink() | PutBlob() | CountBlob():

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from chalicelib.registry.parts import MINIMUM_PART
 from chalicelib.registry.stores import (
     LIVE,
+    NOBODY,
     RELEASING,
     STAGING,
     Change,
@@ -27,7 +28,6 @@ from chalicelib.registry.stores import (
     Link,
     ManifestRow,
     MoveManifest,
-    NameRegistry,
     NameRepository,
     Part,
     PutBlob,
@@ -41,6 +41,7 @@ from chalicelib.registry.stores import (
     RemoveTag,
     TagRow,
     UploadRow,
+    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -98,7 +99,7 @@ def changes(repository: Repository) -> st.SearchStrategy[Change]:
         st.builds(RemoveTag, r, st.sampled_from(TAGS), digests),
         st.builds(PutReferrer, r, digests, digests, descriptors),
         st.builds(RemoveReferrer, r, digests, digests),
-        st.builds(NameRegistry, r),
+        st.builds(WriteAudit, r, st.just(NOBODY), st.just("push"), digests),
         st.builds(NameRepository, r),
         st.builds(PutLink, r, links()),
         st.builds(RemoveLink, r, digests),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from chalicelib.aws.keys import registry_key, repository_key
 from chalicelib.registry.stores import (
     LIVE,
     Change,
@@ -69,10 +70,10 @@ def everything(deployment: Deployment, repository: Repository) -> dict[str, list
     """Every row of the repository and of its account's blobs, as the engine has it."""
     tables = deployment._tables
     keys = {
-        tables.manifests: ("repository", repository.name),
-        tables.tags: ("repository", repository.name),
-        tables.links: ("repository", repository.name),
-        tables.repositories: ("registry", repository.registry),
+        tables.manifests: ("repository", repository_key(repository)),
+        tables.tags: ("repository", repository_key(repository)),
+        tables.links: ("repository", repository_key(repository)),
+        tables.repositories: ("registry", registry_key(repository.account, repository.registry)),
         tables.registries: ("name", repository.registry),
         tables.blobs: ("account", repository.account),
     }

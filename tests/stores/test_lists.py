@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.registry.stores import NameRegistry, NameRepository, PutTag, RemoveTag
+from chalicelib.registry.stores import NameRepository, PutTag, RemoveTag
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
@@ -75,7 +75,7 @@ def test_every_tag_that_names_a_digest_is_found_and_no_other(
 def test_repository_exists_once_it_is_named(deployment: Deployment, repository: Repository) -> None:
     repositories = deployment.services.discovery.repositories
     assert not repositories.exists(repository)
-    write(deployment, NameRegistry(repository), NameRepository(repository))
+    write(deployment, NameRepository(repository))
     assert repositories.exists(repository)
     assert not repositories.exists(Repository(repository.account, f"{repository.name}/below"))
 

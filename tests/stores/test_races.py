@@ -59,7 +59,7 @@ class Registry:
     def push(self, document: Document, *tags: str, precondition: Precondition | None = None) -> Digest:
         manifest = parse_manifest(document.raw, document.media_type)
         digest = Digest(document.digest)
-        push = Push(self.repository, manifest, digest, tags, "", precondition or Precondition())
+        push = Push(self.repository, manifest, digest, tags, precondition=precondition or Precondition())
         self.deployment.services.manifests.put(push)
         return digest
 

@@ -14,6 +14,7 @@ from chalicelib.registry.stores import (
     RELEASING,
     STAGING,
     TRANSACTION_LIMIT,
+    Actor,
     Change,
     CountBlob,
     CountLink,
@@ -21,7 +22,6 @@ from chalicelib.registry.stores import (
     EndUpload,
     Held,
     MoveManifest,
-    NameRegistry,
     NameRepository,
     PutBlob,
     PutLink,
@@ -32,6 +32,7 @@ from chalicelib.registry.stores import (
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -58,6 +59,10 @@ class Case(NamedTuple):
     name: str
     before: Callable[[Repository], list[Change]]
     change: Callable[[Repository], Change]
+
+
+def an_entry(r: Repository) -> WriteAudit:
+    return WriteAudit(r, Actor("somebody", "127.0.0.1"), "push", D)
 
 
 def _nothing(_: Repository) -> list[Change]:
@@ -111,8 +116,8 @@ HOLDING = [
         lambda r: RemoveReferrer(r, SUBJECT, D),
     ),
     Case("remove referrer not there", _nothing, lambda r: RemoveReferrer(r, SUBJECT, D)),
-    Case("name registry", _nothing, NameRegistry),
-    Case("name registry again", lambda r: [NameRegistry(r)], NameRegistry),
+    Case("write audit", _nothing, an_entry),
+    Case("write audit again", lambda r: [an_entry(r)], an_entry),
     Case("name repository", _nothing, NameRepository),
     Case("name repository again", lambda r: [NameRepository(r)], NameRepository),
     Case("put link", _nothing, lambda r: PutLink(r, a_link(D))),
@@ -164,7 +169,7 @@ REFUSED = [
 
 def _bystanders(r: Repository) -> list[Change]:
     """One of each form that a transaction has: put, update, delete."""
-    return [PutTag(r, a_tag("bystander", E), None), NameRegistry(r), RemoveReferrer(r, SUBJECT, E)]
+    return [PutTag(r, a_tag("bystander", E), None), an_entry(r), RemoveReferrer(r, SUBJECT, E)]
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
@@ -270,9 +275,9 @@ def test_remove_tag_leaves_no_row(deployment: Deployment, repository: Repository
 
 
 def test_naming_again_keeps_the_first_time(deployment: Deployment, repository: Repository) -> None:
-    write(deployment, NameRegistry(repository), NameRepository(repository))
+    write(deployment, NameRepository(repository))
     before = everything(deployment, repository)
-    write(deployment, NameRegistry(repository), NameRepository(repository))
+    write(deployment, NameRepository(repository))
     assert everything(deployment, repository) == before
     assert deployment.services.discovery.repositories.exists(repository)
 

@@ -1,0 +1,76 @@
+"""The command line as a whole: which commands there are, and how `ccr --help` groups them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import typer
+from typer.core import TyperGroup
+
+from ccr.cli import environment, exits
+from ccr.cli.commands import (
+    accounts,
+    audit,
+    credentials,
+    images,
+    kubernetes,
+    login,
+    projects,
+    registries,
+    serving,
+)
+from ccr.cli.session import command
+
+IDENTITY: Final = "Who you are"
+TENANCY: Final = "Who may do what"
+IMAGES: Final = "Images"
+USING: Final = "Use and watch it"
+ORDER: Final = (
+    *("login", "logout", "whoami", "profile"),
+    *("account", "project", "registry", "credential"),
+    *("repository", "tag", "promote"),
+    *("pull-secret", "audit", "run"),
+)
+
+
+def _epilog() -> str:
+    variables = "  \n".join(f"{one.name}: {one.meaning}" for one in environment.VARIABLES)
+    return f"{exits.listing()}\n\nEnvironment:\n\n{variables}"
+
+
+class _InOrder(TyperGroup):
+    """Groups and single commands as one list, in the order in which a newcomer needs them."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
+app = typer.Typer(
+    name="ccr",
+    cls=_InOrder,
+    help="A private container registry with no servers in it.\n\n"
+    "Begin with `ccr login https://registry.example.id -u ID`. "
+    "Every command takes --output json and --profile.",
+    epilog=_epilog(),
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+login.register(app, IDENTITY)
+app.add_typer(login.app, name="profile", rich_help_panel=IDENTITY)
+app.add_typer(accounts.app, name="account", rich_help_panel=TENANCY)
+app.add_typer(projects.app, name="project", rich_help_panel=TENANCY)
+app.add_typer(registries.app, name="registry", rich_help_panel=TENANCY)
+app.add_typer(credentials.app, name="credential", rich_help_panel=TENANCY)
+app.add_typer(images.app, name="repository", rich_help_panel=IMAGES)
+app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
+command(app, "promote", panel=IMAGES)(images.promote)
+command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
+command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
+app.command("run", rich_help_panel=USING)(serving.run)
+
+
+def main() -> None:
+    app(prog_name="ccr")

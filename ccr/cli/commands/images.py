@@ -1,0 +1,69 @@
+"""`ccr repository`, `tag` and `promote`: what is in a registry, and from one to the next."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ccr.cli.arguments import Force, Limit
+from ccr.cli.commands.accounts import size
+from ccr.cli.paths import path
+from ccr.cli.printing import column
+from ccr.cli.session import Session, command
+
+app = typer.Typer(no_args_is_help=True, help="Repositories: the images of one name.")
+tags = typer.Typer(no_args_is_help=True, help="Tags: the names of a repository's images.")
+Repository = Annotated[str, typer.Argument(help="Its whole name: dev/team/app")]
+COLUMNS = (column("name"), column("registry"))
+
+
+@command(app, "list")
+def list_all(
+    session: Session,
+    registry: Annotated[str, typer.Argument(help="The registry's name.")],
+    limit: Limit = None,
+) -> None:
+    """List the repositories of a registry that you may pull from."""
+    session.list(COLUMNS, path("registries", registry, "repositories"), limit)
+
+
+@command(app, "describe")
+def describe(session: Session, repository: Repository) -> None:
+    """Show one repository."""
+    session.show(session.api.get(_path(session, repository)), COLUMNS)
+
+
+@command(app, "delete")
+def delete(session: Session, repository: Repository, *, force: Force = False) -> None:
+    """Delete a repository that holds no images."""
+    params = {"force": "true"} if force else {}
+    session.api.delete(_path(session, repository), **params)
+    session.done(f"deleted the repository {repository}", deleted=repository)
+
+
+@tags.callback()
+def about_tags() -> None:
+    """Tags: the names of a repository's images."""
+
+
+@command(tags, "list")
+def list_tags(session: Session, repository: Repository, limit: Limit = None) -> None:
+    """List the tags of a repository, with what they stand for."""
+    columns = (column("tag"), column("digest"), ("size", lambda one: size(one["size"])), column("media_type"))
+    session.list(columns, f"{_path(session, repository)}/tags", limit)
+
+
+def promote(
+    session: Session,
+    source: Annotated[str, typer.Argument(help="dev/app:1.0, or dev/app@sha256:…")],
+    target: Annotated[str, typer.Argument(help="staging/app:1.0, or staging/app for the same tag.")],
+) -> None:
+    """Bring an image to another repository of the account, by its digest: no byte moves."""
+    bare = session.connection.bare
+    answer = session.api.create("/promotions", {"source": bare(source), "target": bare(target)})
+    session.show(answer, (column("source"), column("target"), column("digest"), column("manifests")))
+
+
+def _path(session: Session, repository: str) -> str:
+    return path("repositories", session.connection.bare(repository))

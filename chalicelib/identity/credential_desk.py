@@ -1,0 +1,308 @@
+"""The desk where credentials are made, changed, rotated and taken back, by those who may.
+
+Nobody gives more than they have: a robot's grants lie in one project, within its maker's own actions
+there. What takes something away raises the generation, so that tokens made before stop within a minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from chalicelib.identity.credentials import (
+    EXPIRY_LIMIT_SECONDS,
+    OVERLAP_LIMIT_SECONDS,
+    Credential,
+    Kind,
+    Secret,
+    Trust,
+    first_generation,
+    rotated,
+)
+from chalicelib.identity.grants import ACTIONS, Grant
+from chalicelib.identity.names import check_credential_id
+from chalicelib.identity.refusals import Reason, RefusedError, not_found, stale
+from chalicelib.identity.roles import EVERY_PROJECT, WRITE_MEMBER, WRITE_ROBOT, Role, permissions
+from chalicelib.identity.secret import hash_secret, make_secret
+from chalicelib.identity.tenancy import Tenancy
+
+GRANTS_LIMIT: Final = 50
+CLAIMS_LIMIT: Final = 20
+PATTERN_LIMIT: Final = 512
+TITLE_LIMIT: Final = 200
+
+
+class CredentialStore(Protocol):
+    def get(self, id_: str) -> Credential | None: ...
+    def page(self, account: str, after: str, limit: int) -> list[Credential]:
+        """Sorted by id."""
+        ...
+
+    def put(self, credential: Credential, *, revoke: bool = False) -> bool:
+        """Holds if the row has the version before (`version` 1: if none is there)."""
+        ...
+
+    def remove(self, credential: Credential) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialDesk:
+    """`by` is the credential of whoever asks; every method raises RefusedError (FORBIDDEN, NOT_FOUND)."""
+
+    store: CredentialStore
+    tenancy: Tenancy
+    clock: Callable[[], float] = time.time
+
+    def get(self, by: Credential, id_: str) -> Credential:
+        """Raises NOT_FOUND for what `by` may not see, too."""
+        credential = self.store.get(id_)
+        if credential is None or not self._may_see(by, credential):
+            raise not_found("credential", id_)
+        return credential
+
+    def page(self, by: Credential, after: str, limit: int) -> tuple[list[Credential], str]:
+        """Those that `by` may see, and the id to go on after, or ''."""
+        seen: list[Credential] = []
+        while len(seen) <= limit:
+            some = self.store.page(by.account, after, limit + 1)
+            seen += [one for one in some if self._may_see(by, one)]
+            if len(some) <= limit:
+                break
+            after = some[-1].id
+        return seen[:limit], seen[limit - 1].id if len(seen) > limit else ""
+
+    def create_user(
+        self, by: Credential, id_: str, roles: Mapping[str, Role], title: str = "", *, account: str = ""
+    ) -> tuple[Credential, str]:
+        """A user and the secret, which is not to be had again. Raises INVALID, CONFLICT.
+
+        `account` is for operators: the first owner of an account that they made.
+        """
+        if account and account != by.account:
+            _require(by.is_operator and by.kind is Kind.USER, "make users of other accounts")
+        else:
+            _require(_is_user(by) and by.may(WRITE_MEMBER), "make users")
+            self._check_roles(by, roles)
+        user = self._new(by, id_, Kind.USER, title, None)
+        return self._create(replace(user, account=account or by.account, roles=dict(roles)))
+
+    def create_robot(
+        self,
+        by: Credential,
+        id_: str,
+        project: str,
+        grants: Iterable[Grant],
+        *,
+        title: str = "",
+        expires: int | None = None,
+    ) -> tuple[Credential, str]:
+        """A robot of `project` and its secret. `expires` (epoch seconds): a year at most, or None for never.
+
+        Raises INVALID, CONFLICT.
+        """
+        checked = self._check_grants(by, project, grants)
+        robot = self._new(by, id_, Kind.ROBOT, title, expires)
+        return self._create(replace(robot, project=project, grants=checked))
+
+    def create_trust(
+        self,
+        by: Credential,
+        id_: str,
+        project: str,
+        grants: Iterable[Grant],
+        trust: Trust,
+        *,
+        title: str = "",
+        expires: int | None = None,
+    ) -> Credential:
+        """A credential without a secret: ID tokens that `trust` trusts sign in as it.
+
+        Raises INVALID, CONFLICT.
+        """
+        checked = self._check_grants(by, project, grants)
+        _check_trust(trust)
+        credential = self._new(by, id_, Kind.TRUST, title, expires)
+        credential = replace(credential, project=project, grants=checked, trust=trust)
+        if not self.store.put(credential):
+            raise _taken(id_)
+        return credential
+
+    def change(
+        self,
+        by: Credential,
+        before: Credential,
+        *,
+        title: str | None = None,
+        is_disabled: bool | None = None,
+        grants: Iterable[Grant] | None = None,
+        expires: int | None = None,
+    ) -> Credential:
+        """What is None stays as it is. Raises INVALID, STALE."""
+        self._require_authority(by, before)
+        after = replace(before, version=before.version + 1)
+        if title is not None:
+            after = replace(after, title=_check_title(title))
+        if is_disabled is not None:
+            _require(by.id != before.id, "disable itself")
+            after = replace(after, is_disabled=is_disabled)
+        if expires is not None:
+            after = replace(after, expires=self._check_expiry(expires))
+        if grants is not None:
+            if before.kind is Kind.USER:
+                raise RefusedError(Reason.INVALID, "a user has roles, not grants")
+            after = replace(after, grants=self._check_grants(by, before.project, grants))
+        return self._put(before, after)
+
+    def set_role(self, by: Credential, before: Credential, project: str, role: Role | None) -> Credential:
+        """Give a user of the account a role in `project` (`EVERY_PROJECT`: in all), or take it.
+
+        Raises STALE.
+        """
+        if before.kind is not Kind.USER or before.account != by.account:
+            raise not_found("user", before.id)
+        _require(_is_user(by) and by.may(WRITE_MEMBER, project), "change members")
+        _require(by.id != before.id, "change its own role")
+        _require(by.is_operator or not before.is_operator, "change the role of an operator")
+        if project != EVERY_PROJECT:
+            self.tenancy.project(by.account, project)
+        roles = {name: held for name, held in before.roles.items() if name != project}
+        if role is not None:
+            roles[project] = role
+        return self._put(before, replace(before, roles=roles, version=before.version + 1))
+
+    def rotate(self, by: Credential, before: Credential, overlap: int) -> tuple[Credential, str]:
+        """A new secret; the one before lives for `overlap` seconds more, a week at most.
+
+        Everybody may rotate their own. Raises INVALID, STALE when two rotations race.
+        """
+        if by.id != before.id:
+            self._require_authority(by, before)
+        if not before.secrets:
+            raise RefusedError(Reason.INVALID, "this credential has no secret to rotate")
+        if not 0 <= overlap <= OVERLAP_LIMIT_SECONDS:
+            raise RefusedError(Reason.INVALID, f"the overlap is 0 to {OVERLAP_LIMIT_SECONDS} seconds")
+        secret = make_secret()
+        after = rotated(before, hash_secret(secret), int(self.clock()), overlap)
+        if not self.store.put(after, revoke=after.generation > before.generation):
+            raise stale("credential", before.id)
+        return after, secret
+
+    def delete(self, by: Credential, credential: Credential) -> None:
+        """Raises STALE."""
+        self._require_authority(by, credential)
+        _require(by.id != credential.id, "delete itself")
+        if not self.store.remove(credential):
+            raise stale("credential", credential.id)
+
+    def _put(self, before: Credential, after: Credential) -> Credential:
+        revoke = _takes_away(before, after)
+        if revoke:
+            after = replace(after, generation=before.generation + 1)
+        if not self.store.put(after, revoke=revoke):
+            raise stale("credential", before.id)
+        return after
+
+    def _new(self, by: Credential, id_: str, kind: Kind, title: str, expires: int | None) -> Credential:
+        return Credential(
+            check_credential_id(id_),
+            by.account,
+            kind,
+            title=_check_title(title),
+            expires=None if expires is None else self._check_expiry(expires),
+            generation=first_generation(self.clock()),
+            created=int(self.clock()),
+            created_by=by.id,
+        )
+
+    def _create(self, credential: Credential) -> tuple[Credential, str]:
+        secret = make_secret()
+        credential = replace(credential, secrets=(Secret(hash_secret(secret)),))
+        if not self.store.put(credential):
+            raise _taken(credential.id)
+        return credential, secret
+
+    def _check_expiry(self, expires: int) -> int:
+        now = int(self.clock())
+        if not now < expires <= now + EXPIRY_LIMIT_SECONDS:
+            raise RefusedError(Reason.INVALID, "a credential expires in the future, within a year, or never")
+        return expires
+
+    def _check_roles(self, by: Credential, roles: Mapping[str, Role]) -> None:
+        for project in roles:
+            if project != EVERY_PROJECT:
+                self.tenancy.project(by.account, project)
+
+    def _check_grants(self, by: Credential, project: str, grants: Iterable[Grant]) -> tuple[Grant, ...]:
+        _require(_is_user(by) and by.may(WRITE_ROBOT, project), "make robots in this project")
+        checked = tuple(Grant.parse(grant.pattern, grant.actions) for grant in grants)
+        if not 0 < len(checked) <= GRANTS_LIMIT:
+            raise RefusedError(Reason.INVALID, f"a robot has 1 to {GRANTS_LIMIT} grants")
+        own = permissions(by.role(project)) & set(ACTIONS)
+        for grant in checked:
+            registry = self.tenancy.registry(by.account, grant.registry)
+            if registry.project != project:
+                raise not_found("registry", grant.registry)
+            _require(grant.actions <= own, "grant more than it has itself")
+        return checked
+
+    def _may_see(self, by: Credential, credential: Credential) -> bool:
+        if credential.account != by.account:
+            return False
+        return credential.id == by.id or self._has_authority(by, credential)
+
+    def _has_authority(self, by: Credential, credential: Credential) -> bool:
+        if credential.account != by.account or not _is_user(by):
+            return False
+        if credential.kind is Kind.USER:
+            # Who can rotate a secret has it: an owner is no operator.
+            return by.may(WRITE_MEMBER) and (by.is_operator or not credential.is_operator)
+        within = all(grant.actions <= permissions(by.role(credential.project)) for grant in credential.grants)
+        return by.may(WRITE_ROBOT, credential.project) and within
+
+    def _require_authority(self, by: Credential, credential: Credential) -> None:
+        if not self._may_see(by, credential):
+            raise not_found("credential", credential.id)
+        _require(self._has_authority(by, credential), "change this credential")
+
+
+def _is_user(by: Credential) -> bool:
+    """Robots and trusts make no credentials and change none but their own secret."""
+    return by.kind is Kind.USER
+
+
+def _takes_away(before: Credential, after: Credential) -> bool:
+    return (
+        (after.is_disabled and not before.is_disabled)
+        or dict(after.roles) != dict(before.roles)
+        or after.grants != before.grants
+        or (after.expires is not None and (before.expires is None or after.expires < before.expires))
+    )
+
+
+def _check_title(title: str) -> str:
+    if len(title) > TITLE_LIMIT or not title.isprintable():
+        raise RefusedError(Reason.INVALID, f"a title has at most {TITLE_LIMIT} printable characters")
+    return title
+
+
+def _check_trust(trust: Trust) -> None:
+    local = trust.issuer.startswith(("http://127.0.0.1:", "http://localhost:"))
+    if not (trust.issuer.startswith("https://") or local):
+        raise RefusedError(Reason.INVALID, "an issuer is an https:// URL")
+    if not trust.audience or not trust.subject.strip("*"):
+        raise RefusedError(Reason.INVALID, "a trust names an audience, and a subject that is not all wild")
+    texts = [trust.issuer, trust.audience, trust.subject, *trust.claims, *trust.claims.values()]
+    if len(trust.claims) > CLAIMS_LIMIT or max(map(len, texts)) > PATTERN_LIMIT:
+        message = f"a trust has at most {CLAIMS_LIMIT} claims, each of at most {PATTERN_LIMIT} characters"
+        raise RefusedError(Reason.INVALID, message)
+
+
+def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise RefusedError(Reason.FORBIDDEN, f"this credential may not {what}")
+
+
+def _taken(id_: str) -> RefusedError:
+    return RefusedError(Reason.CONFLICT, f"the id {id_!r} cannot be had for a credential: choose another")

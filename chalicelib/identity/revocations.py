@@ -1,0 +1,42 @@
+"""What was taken away while tokens for it still live: read at most once in `FRESH_SECONDS`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+FRESH_SECONDS: Final = 20
+
+
+class RevocationStore(Protocol):
+    def revoked(self) -> Mapping[str, int]:
+        """The generation that each credential changed lately has now; a deleted one, one more than it had."""
+        ...
+
+
+@dataclass(slots=True)
+class Revocations:
+    """A process looks again after `FRESH_SECONDS`, so a revoked credential stops within that time."""
+
+    store: RevocationStore
+    clock: Callable[[], float] = time.monotonic
+    _known: Mapping[str, int] = field(default_factory=dict)
+    _read: float | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def stand(self, id_: str, generation: int) -> bool:
+        """Whether what was issued to that generation of the credential still counts."""
+        return generation >= self._current().get(id_, 0)
+
+    def _current(self) -> Mapping[str, int]:
+        if self._is_stale():
+            with self._lock:
+                if self._is_stale():
+                    self._known, self._read = self.store.revoked(), self.clock()
+        return self._known
+
+    def _is_stale(self) -> bool:
+        return self._read is None or self.clock() - self._read > FRESH_SECONDS

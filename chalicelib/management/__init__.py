@@ -1,0 +1,1 @@
+"""The transport of /api/v1: accounts, projects, registries, credentials, audit."""

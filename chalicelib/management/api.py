@@ -1,0 +1,228 @@
+"""The management API: function URL events in, JSON out; who asks, once for each key, and the audit trail.
+
+https://docs.aws.amazon.com/powertools/python/latest/core/event_handler/api_gateway/
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import logging
+import re
+import string
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBase, SecuritySchemeType
+
+from chalicelib.identity.audit import Record
+from chalicelib.identity.refusals import RefusedError
+from chalicelib.identity.sign_in import LockedError, SignedIn
+from chalicelib.management import credentials, images, tenancy
+from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
+from chalicelib.management.services import Caller, ManagementServices
+from chalicelib.spec.errors import RegistryError
+
+PREFIX: Final = "/api/v1"
+BODY_LIMIT: Final = 64 * 1024
+KEY_LIMIT: Final = 128
+_LOG: Final = logging.getLogger(__name__)
+_ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
+_PLAIN: Final = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@")
+_DOCUMENT: Final = f"{PREFIX}/openapi.json"
+
+
+_ROUTERS: Final = (tenancy.router, credentials.router, images.router)
+_TURN: Final = threading.Lock()
+
+
+class ManagementApi:
+    """Made once for a deployment: it compiles the routes."""
+
+    def __init__(self, services: ManagementServices) -> None:
+        self._services = services
+        self._app = _resolver()
+
+    def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one function URL event. Never raises."""
+        http = event["requestContext"]["http"]
+        if http["method"] == "GET" and event["rawPath"] == _DOCUMENT:
+            return _as_event(Response(200, "application/json", self.document()))
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        address = str(http.get("sourceIp", ""))
+        try:
+            signed_in = self._sign_in(headers, address)
+            caller = Caller(signed_in.credential, address, headers.get("if-match", ""))
+            answer = self._once(event, headers, caller)
+        except ProblemError as error:
+            return _as_event(problem(error.status, error.detail, headers=error.headers))
+        self._tell(caller, http["method"], event["rawPath"], answer["statusCode"])
+        return answer
+
+    def document(self) -> str:
+        """OpenAPI 3.1."""
+        return self._app.get_openapi_json_schema(
+            title="CloudRaya Container Registry",
+            version="1",
+            description="Accounts, projects, registries, credentials, promotion and audit.",
+            security_schemes={"basic": HTTPBase(scheme="basic", type=SecuritySchemeType.http)},
+            security=[{"basic": []}],
+        )
+
+    def _sign_in(self, headers: Mapping[str, str], address: str) -> SignedIn:
+        challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
+        id_, secret = _basic(headers.get("authorization", ""))
+        try:
+            signed_in = self._services.sign_in.by_secret(id_, secret, address)
+        except LockedError as error:
+            message = f"too many failed logins: try again in {error.seconds} seconds"
+            raise ProblemError(429, message, {"Retry-After": str(error.seconds)}) from error
+        if signed_in is None:
+            raise ProblemError(401, "log in with the id and secret of a credential", challenge)
+        return signed_in
+
+    def _once(self, event: Mapping[str, Any], headers: Mapping[str, str], caller: Caller) -> dict[str, Any]:
+        """A create that carries an Idempotency-Key happens once; its repetition is answered as it was."""
+        key = headers.get("idempotency-key", "")
+        if event["requestContext"]["http"]["method"] != "POST" or not key:
+            return self._resolve(event, caller)
+        if len(key) > KEY_LIMIT or not key.isprintable():
+            raise ProblemError(400, f"an Idempotency-Key has at most {KEY_LIMIT} printable characters")
+        by = caller.credential
+        name = hashlib.sha256(f"{by.account}\0{by.id}\0{key}".encode()).hexdigest()
+        what = f"{event['rawPath']}\0{event.get('body') or ''}"
+        fingerprint = hashlib.sha256(what.encode()).hexdigest()
+        if not self._services.answers.begin(name, fingerprint):
+            return self._repeated(name, fingerprint)
+        return self._first(name, event, caller)
+
+    def _first(self, name: str, event: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        answer = self._resolve(event, caller)
+        if answer["statusCode"] < 300:
+            self._services.answers.keep(name, json.dumps(_without_secret(answer)))
+        else:
+            self._services.answers.drop(name)
+        return answer
+
+    def _repeated(self, name: str, fingerprint: str) -> dict[str, Any]:
+        kept = self._services.answers.get(name)
+        if kept is not None and kept[0] != fingerprint:
+            raise ProblemError(422, "this Idempotency-Key was used for another request")
+        if kept is None or kept[1] is None:
+            raise ProblemError(409, "a request with this Idempotency-Key is under way", {"Retry-After": "1"})
+        answer: dict[str, Any] = json.loads(kept[1])
+        answer["headers"]["Idempotency-Replayed"] = "true"
+        return answer
+
+    def _resolve(self, event: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """One at a time: the resolver keeps the event and the context on itself.
+
+        The routers are the process's, and answer for the deployment that asked last: they are told each time.
+        """
+        plain = {
+            **event,
+            "body": _body(event),
+            "isBase64Encoded": False,
+            "rawPath": _plain_path(event["rawPath"]),
+        }
+        with _TURN:
+            for router in _ROUTERS:
+                router.api_resolver = self._app
+            self._app.append_context(services=self._services, caller=caller)  # type: ignore[no-untyped-call]
+            return self._app.resolve(plain, object())  # type: ignore[arg-type]
+
+    def _tell(self, caller: Caller, method: str, path: str, status: int) -> None:
+        credential = caller.credential
+        result = "ok" if status < 400 else str(status)
+        at = int(time.time() * 1000)
+        action = f"api {method}"
+        record = Record(credential.account, at, credential.id, action, path[:512], caller.address, result)
+        self._services.trail.write(record)
+
+
+def _resolver() -> LambdaFunctionUrlResolver:
+    app = LambdaFunctionUrlResolver(enable_validation=True)
+    for router in _ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+
+    @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
+    def invalid(error: RequestValidationError) -> Response[str]:
+        entries = [{"at": list(one["loc"]), "detail": one["msg"]} for one in error.errors()]
+        return problem(422, "the request is not what this operation takes", errors=entries)
+
+    @app.exception_handler(RefusedError)  # type: ignore[untyped-decorator]
+    def refused(error: RefusedError) -> Response[str]:
+        return of_refusal(error)
+
+    @app.exception_handler(RegistryError)  # type: ignore[untyped-decorator]
+    def refused_by_registry(error: RegistryError) -> Response[str]:
+        return of_registry_error(error)
+
+    @app.exception_handler(ProblemError)  # type: ignore[untyped-decorator]
+    def found_by_transport(error: ProblemError) -> Response[str]:
+        return problem(error.status, error.detail, headers=error.headers)
+
+    @app.not_found
+    def no_route(_error: NotFoundError) -> Response[str]:
+        return problem(404, "no such operation")
+
+    @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
+    def unexpected(error: Exception) -> Response[str]:
+        _LOG.error("unexpected error", exc_info=error)
+        return problem(500, "the registry failed to answer; try again")
+
+    return app
+
+
+def _basic(header: str) -> tuple[str, str]:
+    kind, _, value = header.partition(" ")
+    if kind.lower() != "basic":
+        return "", ""
+    try:
+        id_, _, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return "", ""
+    return id_, secret
+
+
+def _plain_path(path: str) -> str:
+    """With what a segment may hold as it is decoded, as RFC 3986 would have it: %40 and @ are one id."""
+    return _ESCAPE.sub(lambda found: one if (one := unquote(found[0])) in _PLAIN else found[0], path)
+
+
+def _body(event: Mapping[str, Any]) -> str:
+    """Raises ProblemError (413, 400)."""
+    text = event.get("body") or ""
+    try:
+        body = base64.b64decode(text).decode() if event.get("isBase64Encoded") else str(text)
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ProblemError(400, "the body is not UTF-8") from error
+    if len(body) > BODY_LIMIT:
+        raise ProblemError(413, f"a body has at most {BODY_LIMIT} bytes")
+    return body
+
+
+def _without_secret(answer: dict[str, Any]) -> dict[str, Any]:
+    """A secret is shown once and stored nowhere: who lost the answer rotates it."""
+    document = json.loads(answer["body"]) if answer.get("body") else None
+    if isinstance(document, dict) and "secret" in document:
+        document["secret"] = None
+    return {**answer, "body": json.dumps(document) if document is not None else ""}
+
+
+def _as_event(response: Response[str]) -> dict[str, Any]:
+    headers = {"Content-Type": response.content_type or "", **response.headers}
+    return {
+        "statusCode": response.status_code,
+        "headers": headers,
+        "body": response.body or "",
+        "isBase64Encoded": False,
+    }

@@ -1,0 +1,210 @@
+"""/repositories, /promotions and /audit."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Annotated, Final
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from chalicelib.identity.audit import Record
+from chalicelib.identity.credentials import Credential
+from chalicelib.identity.grants import DELETE, PULL, PUSH
+from chalicelib.identity.refusals import Reason, RefusedError, not_found
+from chalicelib.identity.roles import EVERY_PROJECT, READ_AUDIT
+from chalicelib.management.models import AuditOut, PromotionIn, PromotionOut, RepositoryOut, TagOut
+from chalicelib.management.paging import Page, PageLimit
+from chalicelib.management.problems import ProblemError
+from chalicelib.management.services import answered, caller_of, epoch, pages, services_of
+from chalicelib.management.tenancy import seen_registry
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository, check_name, check_tag, parse_reference
+
+router = Router()  # type: ignore[no-untyped-call]
+RepositoryPath = Annotated[
+    str, Path(min_length=1, max_length=765, description="with its slashes encoded: prod%2Fteam%2Fapi")
+]
+After = Annotated[str, Query(max_length=255)]
+LOOK_AT: Final = 10_000
+DAY: Final = 24 * 3600
+
+
+@router.get("/registries/<registry>/repositories", tags=["repositories"])
+def list_repositories(
+    registry: Annotated[str, Path(min_length=1, max_length=63)], limit: PageLimit = 50, after: After = ""
+) -> Page[RepositoryOut]:
+    """Those that the caller may pull from."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    found = seen_registry(registry)
+    seen: list[str] = []
+    while len(seen) <= limit:
+        names = services.repositories.in_registry(found.account, registry, after, 100)
+        seen += [name for name in names if PULL in by.actions_on(name, found)]
+        if len(names) < 100:
+            break
+        after = names[-1]
+    kept, following = seen[:limit], seen[limit - 1] if len(seen) > limit else ""
+    return Page(items=[RepositoryOut(name=name, registry=registry) for name in kept], next=following)
+
+
+@router.get("/repositories/<repository>", tags=["repositories"])
+def describe_repository(repository: RepositoryPath) -> RepositoryOut:
+    found = _seen(repository, PULL)
+    return RepositoryOut(name=found.name, registry=found.registry)
+
+
+@router.get("/repositories/<repository>/tags", tags=["repositories"])
+def list_tags(repository: RepositoryPath, limit: PageLimit = 50, after: After = "") -> Page[TagOut]:
+    services = services_of(router.context)
+    found = _seen(repository, PULL)
+    names = services.discovery.tag_list(found, after, limit)
+    rows = [services.manifests.tags.get(found, name) for name in names.entries]
+    items = [
+        TagOut(tag=row.tag, digest=row.digest, media_type=row.media_type, size=row.size)
+        for row in rows
+        if row
+    ]
+    return Page(items=items, next=names.last)
+
+
+@router.delete(
+    "/repositories/<repository>", tags=["repositories"], responses={204: {"description": "deleted"}}
+)
+def delete_repository(repository: RepositoryPath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
+    """Refused (409) while it holds images, unless forced."""
+    services, caller = services_of(router.context), caller_of(router.context)
+    found = _seen(repository, PULL)
+    if DELETE not in _actions(caller.credential, found):
+        raise RefusedError(Reason.FORBIDDEN, "this credential may not delete this repository")
+    if not force and not services.emptying.is_empty(found):
+        raise RefusedError(
+            Reason.CONFLICT, f"the repository {found.name!r} holds images: force, or delete those"
+        )
+    services.emptying.empty(found, caller.actor)
+    return Response(204)
+
+
+@router.post("/promotions", tags=["promotions"], responses={201: {"description": "promoted"}})
+def promote(promotion: PromotionIn) -> Response[PromotionOut]:
+    """A tag's image, by digest, to another repository of the account; no byte moves."""
+    services, caller = services_of(router.context), caller_of(router.context)
+    source, reference = _reference(promotion.source)
+    target_name, _, tag = promotion.target.partition(":")
+    target = Repository(caller.credential.account, check_name(target_name))
+    tag = tag or ("" if isinstance(reference, Digest) else reference)
+    if PULL not in _actions(caller.credential, source):
+        raise not_found("repository", source.name)
+    _check_may_push(caller.credential, target)
+    tags = (check_tag(tag),) if tag else ()
+    promoted = services.promotion.promote(source, reference, target, tags=tags, actor=caller.actor)
+    digest = promoted.digest
+    _audit_promotion(promotion, digest)
+    shown = f"{target.name}:{tag}" if tag else f"{target.name}@{digest}"
+    out = PromotionOut(source=promotion.source, target=shown, digest=digest, manifests=promoted.manifests)
+    return answered(out, status=201)
+
+
+@router.get("/audit", tags=["audit"])
+def read_audit(  # noqa: PLR0917 - each is a parameter of the query
+    since: Annotated[datetime | None, Query()] = None,
+    until: Annotated[datetime | None, Query()] = None,
+    actor: After = "",
+    action: After = "",
+    repository: After = "",
+    limit: PageLimit = 50,
+    after: After = "",
+) -> Page[AuditOut]:
+    """Newest first; the last day unless told otherwise. One page looks at 10,000 entries at the most."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    if not by.may(READ_AUDIT, EVERY_PROJECT):
+        raise RefusedError(Reason.FORBIDDEN, "this credential may not read the audit trail")
+    end = epoch(until) or int(time.time()) + 1
+    begin = epoch(since) or end - DAY
+    if not 0 <= begin <= end or end - begin > 400 * DAY:
+        raise ProblemError(422, "since comes before until, 400 days at the most")
+    looked = list(islice(services.trail.read(by.account, begin * 1000, end * 1000, _cursor(after)), LOOK_AT))
+    found = [one for one in looked if _fits(one, actor, action, repository)]
+    kept, following = pages(found, "id", limit)
+    if not following and len(looked) == LOOK_AT:
+        following = looked[-1].id
+    return Page(items=[_record(one) for one in kept], next=following)
+
+
+def _fits(record: Record, actor: str, action: str, repository: str) -> bool:
+    """A repository is also named by its tags and digests."""
+    target = record.target
+    names = not repository or target == repository or target.startswith((f"{repository}:", f"{repository}@"))
+    return names and actor in {"", record.actor} and action in {"", record.action}
+
+
+def _cursor(after: str) -> str:
+    if after and not (len(after) == 24 and after[:15].isdigit() and after[15] == "-"):
+        raise ProblemError(422, "`after` is the `next` of the page before")
+    return after
+
+
+def _seen(encoded: str, action: str) -> Repository:
+    """Raises RefusedError (NOT_FOUND) for what is not there and for what the caller may not see."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    repository = Repository(by.account, check_name(unquote(encoded)))
+    if action not in _actions(by, repository) or not services.repositories.exists(repository):
+        raise not_found("repository", repository.name)
+    return repository
+
+
+def _actions(by: Credential, repository: Repository) -> frozenset[str]:
+    services = services_of(router.context)
+    return by.actions_on(repository.name, services.tenancy.store.registry(repository.registry))
+
+
+def _check_may_push(by: Credential, target: Repository) -> None:
+    """Whoever may pull from there is told so; nobody else learns that it is there."""
+    actions = _actions(by, target)
+    if PULL in actions and PUSH not in actions:
+        raise RefusedError(Reason.FORBIDDEN, "this credential may not push to the target")
+    if PUSH not in actions:
+        raise not_found("repository", target.name)
+
+
+def _reference(text: str) -> tuple[Repository, Digest | str]:
+    by = caller_of(router.context).credential
+    name, at, digest = text.partition("@")
+    if at:
+        return Repository(by.account, check_name(name)), Digest.parse(digest)
+    name, _, tag = text.partition(":")
+    return Repository(by.account, check_name(name)), parse_reference(tag or "latest")
+
+
+def _audit_promotion(promotion: PromotionIn, digest: Digest) -> None:
+    services, caller = services_of(router.context), caller_of(router.context)
+    credential = caller.credential
+    services.trail.write(
+        Record(
+            account=credential.account,
+            at=int(time.time() * 1000),
+            actor=credential.id,
+            action="promote",
+            target=promotion.target,
+            address=caller.address,
+            detail={"source": promotion.source, "digest": digest},
+        )
+    )
+
+
+def _record(record: Record) -> AuditOut:
+    at = datetime.fromtimestamp(record.at / 1000, UTC)
+    return AuditOut(
+        id=record.id,
+        at=at,
+        actor=record.actor,
+        action=record.action,
+        target=record.target,
+        address=record.address,
+        result=record.result,
+        detail=record.detail,
+    )

@@ -1,0 +1,222 @@
+"""What the management API takes and gives, as pydantic models; the OpenAPI document is made of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+CredentialId = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._+@-]*$")
+]
+Title = Annotated[str, StringConstraints(max_length=200)]
+RoleName = Literal["viewer", "developer", "maintainer", "owner"]
+Action = Literal["pull", "push", "delete"]
+
+
+class Strict(BaseModel):
+    """A field that is not known is an error of typing, so it is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class AccountIn(Strict):
+    id: Name
+    title: Title = ""
+    owner: CredentialId = Field(description="id of the first user, an owner of the account")
+
+
+class AccountChange(Strict):
+    title: Title
+
+
+class AccountOut(BaseModel):
+    id: str
+    title: str
+    limit_bytes: int
+    created: datetime
+
+
+class AccountMade(AccountOut):
+    owner: str
+    secret: str | None = Field(description="of the owner; shown this once")
+
+
+class ProjectIn(Strict):
+    name: Name
+    title: Title = ""
+
+
+class ProjectChange(Strict):
+    title: Title
+
+
+class ProjectOut(BaseModel):
+    name: str
+    account: str
+    title: str
+    created: datetime
+
+
+class MemberIn(Strict):
+    role: RoleName
+
+
+class MemberOut(BaseModel):
+    user: str
+    role: str
+
+
+class RegistryIn(Strict):
+    name: Name
+    project: Name
+    title: Title = ""
+
+
+class RegistryChange(Strict):
+    title: Title | None = None
+    project: Name | None = None
+
+
+class RegistryOut(BaseModel):
+    name: str
+    project: str
+    title: str
+    state: str
+    created: datetime
+
+
+class RegistryMade(RegistryOut):
+    credential: str | None = Field(description="a robot named after the registry, which may pull and push")
+    secret: str | None = Field(description="of that robot; shown this once")
+
+
+class RepositoryOut(BaseModel):
+    name: str
+    registry: str
+
+
+class TagOut(BaseModel):
+    tag: str
+    digest: str
+    media_type: str
+    size: int
+
+
+class GrantModel(Strict):
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
+        description="a registry's name, and after a slash a repository in which * is any text: prod/*"
+    )
+    actions: Annotated[list[Action], Field(min_length=1, max_length=3)]
+
+
+class TrustModel(Strict):
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    audience: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(
+        description="in which * is any text: repo:acme/app:ref:refs/heads/*"
+    )
+    claims: Annotated[dict[str, str], Field(max_length=20)] = Field(default_factory=dict)
+
+
+class UserIn(Strict):
+    kind: Literal["user"]
+    id: CredentialId
+    title: Title = ""
+    roles: dict[str, RoleName] = Field(description="by project; the project * is all of them")
+
+
+class RobotIn(Strict):
+    kind: Literal["robot"]
+    id: CredentialId
+    title: Title = ""
+    project: Name
+    grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)]
+    expires: datetime | None = Field(default=None, description="within a year; none is never")
+
+
+class TrustIn(Strict):
+    kind: Literal["trust"]
+    id: CredentialId
+    title: Title = ""
+    project: Name
+    grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)]
+    trust: TrustModel
+    expires: datetime | None = None
+
+
+class CredentialChange(Strict):
+    title: Title | None = None
+    disabled: bool | None = None
+    grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)] | None = None
+    expires: datetime | None = None
+
+
+class SecretOut(BaseModel):
+    expires: datetime | None = Field(description="of one that was rotated away")
+
+
+class CredentialOut(BaseModel):
+    id: str
+    kind: str
+    title: str
+    project: str
+    roles: dict[str, str]
+    grants: list[GrantModel]
+    trust: TrustModel | None
+    disabled: bool
+    expires: datetime | None
+    expires_soon: bool
+    secrets: list[SecretOut]
+    created: datetime
+    created_by: str
+    used: datetime | None
+    used_from: str
+
+
+class CredentialMade(CredentialOut):
+    secret: str | None = Field(description="shown this once")
+
+
+class RotationIn(Strict):
+    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = Field(
+        default=3600, description="how long the secret before this one lives on"
+    )
+
+
+class PromotionIn(Strict):
+    source: Annotated[str, StringConstraints(min_length=3, max_length=512)] = Field(
+        description="a repository with a :tag or @digest"
+    )
+    target: Annotated[str, StringConstraints(min_length=1, max_length=384)] = Field(
+        description="a repository, and a :tag unless the source's is kept"
+    )
+
+
+class PromotionOut(BaseModel):
+    source: str
+    target: str
+    digest: str
+    manifests: int
+
+
+class AuditOut(BaseModel):
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    address: str
+    result: str
+    detail: dict[str, object]
+
+
+class CallerOut(BaseModel):
+    id: str
+    account: str
+    kind: str
+    operator: bool
+    roles: dict[str, str]
+    grants: list[GrantModel]

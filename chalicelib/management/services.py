@@ -1,0 +1,116 @@
+"""What a route of the management API has to work with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from aws_lambda_powertools.event_handler import Response, content_types
+from pydantic import BaseModel
+
+from chalicelib.identity.audit import Trail
+from chalicelib.identity.credential_desk import CredentialDesk
+from chalicelib.identity.credentials import Credential
+from chalicelib.identity.refusals import stale
+from chalicelib.identity.sign_in import SignIn
+from chalicelib.identity.tenancy import Tenancy
+from chalicelib.management.problems import ProblemError
+from chalicelib.registry.discovery import Discovery
+from chalicelib.registry.emptying import Emptying
+from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.promotion import Promotion
+from chalicelib.registry.stores import Actor
+from chalicelib.spec.reference import Repository
+
+PAGE_LIMIT: Final = 100
+_ETAG: Final = re.compile(r'(?:W/)?"(\d+)"')
+
+
+class AnswerStore(Protocol):
+    def begin(self, key: str, fingerprint: str) -> bool: ...
+    def get(self, key: str) -> tuple[str, str | None] | None: ...
+    def keep(self, key: str, answer: str) -> None: ...
+    def drop(self, key: str) -> None: ...
+
+
+class Repositories(Protocol):
+    def in_registry(self, account: str, registry: str, after: str, limit: int) -> list[str]: ...
+    def exists(self, repository: Repository) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementServices:
+    sign_in: SignIn
+    desk: CredentialDesk
+    tenancy: Tenancy
+    trail: Trail
+    manifests: Manifests
+    discovery: Discovery
+    promotion: Promotion
+    emptying: Emptying
+    repositories: Repositories
+    answers: AnswerStore
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, from where, and which version they think they change."""
+
+    credential: Credential
+    address: str
+    if_match: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.credential.id, self.address)
+
+    def check_version(self, what: str, name: str, version: int) -> None:
+        """`If-Match` of RFC 9110. Raises RefusedError (STALE)."""
+        if self.if_match in {"", "*"}:
+            return
+        found = {int(match[1]) for match in _ETAG.finditer(self.if_match)}
+        if version not in found:
+            raise stale(what, name)
+
+
+def caller_of(context: Mapping[str, Any]) -> Caller:
+    caller = context["caller"]
+    assert isinstance(caller, Caller)  # noqa: S101 - set before any route runs
+    return caller
+
+
+def services_of(context: Mapping[str, Any]) -> ManagementServices:
+    services = context["services"]
+    assert isinstance(services, ManagementServices)  # noqa: S101 - set before any route runs
+    return services
+
+
+def answered(model: BaseModel, *, status: int = 200, version: int | None = None) -> Response[Any]:
+    """`version` becomes the ETag."""
+    headers = {} if version is None else {"ETag": f'"{version}"'}
+    return Response(status, content_types.APPLICATION_JSON, model, headers=headers)
+
+
+def moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def epoch(when: datetime | None) -> int | None:
+    """Raises ProblemError (422) for a time without its zone."""
+    if when is None:
+        return None
+    if when.tzinfo is None:
+        raise ProblemError(422, "a time has a zone: 2027-01-31T12:00:00Z")
+    try:
+        return int(when.timestamp())
+    except (OverflowError, ValueError) as error:
+        raise ProblemError(422, "that time is out of range") from error
+
+
+def pages(items: list[Any], name: str, limit: int) -> tuple[list[Any], str]:
+    """`items` may hold one more than `limit`, which says that more follow."""
+    kept = items[:limit]
+    return kept, str(getattr(kept[-1], name)) if len(items) > limit else ""

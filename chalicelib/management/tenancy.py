@@ -1,0 +1,348 @@
+"""/accounts, /projects and /registries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from chalicelib.identity.credentials import Credential, Kind
+from chalicelib.identity.grants import PULL, PUSH, Grant
+from chalicelib.identity.refusals import Reason, RefusedError, not_found
+from chalicelib.identity.roles import EVERY_PROJECT, READ, WRITE_MEMBER, WRITE_PROJECT, WRITE_REGISTRY, Role
+from chalicelib.identity.tenancy import Account, Project, Registry
+from chalicelib.management.models import (
+    AccountChange,
+    AccountIn,
+    AccountMade,
+    AccountOut,
+    MemberIn,
+    MemberOut,
+    ProjectChange,
+    ProjectIn,
+    ProjectOut,
+    RegistryChange,
+    RegistryIn,
+    RegistryMade,
+    RegistryOut,
+)
+from chalicelib.management.paging import Page, PageLimit
+from chalicelib.management.services import (
+    answered,
+    caller_of,
+    moment,
+    pages,
+    services_of,
+)
+from chalicelib.spec.reference import Repository
+
+router = Router()  # type: ignore[no-untyped-call]
+NamePath = Annotated[str, Path(min_length=1, max_length=63)]
+CredentialPath = Annotated[str, Path(min_length=1, max_length=128)]
+After = Annotated[str, Query(max_length=255)]
+
+
+@router.get("/accounts", tags=["accounts"])
+def list_accounts(limit: PageLimit = 50, after: After = "") -> Page[AccountOut]:
+    """Every account, for operators; its own, for everybody else."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    if by.is_operator:
+        kept, following = pages(services.tenancy.store.accounts(after, limit + 1), "id", limit)
+    else:
+        kept, following = [services.tenancy.account(by.account)], ""
+    return Page(items=[_account(one) for one in kept], next=following)
+
+
+@router.post("/accounts", tags=["accounts"], responses={201: {"description": "made"}})
+def create_account(account: AccountIn) -> Response[AccountMade]:
+    """For operators: an account, its first project, and its first user, an owner."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    _require(by.is_operator and by.kind is Kind.USER, "make accounts")
+    made = services.tenancy.create_account(account.id, account.title)
+    roles = {EVERY_PROJECT: Role.OWNER}
+    try:
+        owner, secret = services.desk.create_user(by, account.owner, roles, account=made.id)
+    except RefusedError:
+        services.tenancy.delete_account(made)
+        raise
+    services.tenancy.default_project(made.id)
+    out = AccountMade(**_account(made).model_dump(), owner=owner.id, secret=secret)
+    return answered(out, status=201, version=made.version)
+
+
+@router.get("/accounts/<account>", tags=["accounts"])
+def describe_account(account: NamePath) -> Response[AccountOut]:
+    found = _seen_account(account)
+    return answered(_account(found), version=found.version)
+
+
+@router.patch("/accounts/<account>", tags=["accounts"])
+def change_account(account: NamePath, change: AccountChange) -> Response[AccountOut]:
+    services, caller = services_of(router.context), caller_of(router.context)
+    before = _seen_account(account)
+    by = caller.credential
+    _require(by.is_operator or (by.account == account and by.may(WRITE_PROJECT)), "change this account")
+    caller.check_version("account", account, before.version)
+    after = services.tenancy.change_account(before, title=change.title)
+    return answered(_account(after), version=after.version)
+
+
+@router.delete("/accounts/<account>", tags=["accounts"], responses={204: {"description": "deleted"}})
+def delete_account(account: NamePath) -> Response[None]:
+    """For operators, once it has no projects. Its credentials go with it."""
+    services, caller = services_of(router.context), caller_of(router.context)
+    before = _seen_account(account)
+    _require(caller.credential.is_operator and account != caller.credential.account, "delete this account")
+    caller.check_version("account", account, before.version)
+    services.tenancy.delete_account(before)
+    while some := services.desk.store.page(account, "", 100):
+        if not [one for one in some if services.desk.store.remove(one)]:
+            break
+    return Response(204)
+
+
+@router.get("/projects", tags=["projects"])
+def list_projects(limit: PageLimit = 50, after: After = "") -> Page[ProjectOut]:
+    services, by = services_of(router.context), caller_of(router.context).credential
+    seen: list[Project] = []
+    while len(seen) <= limit:
+        some = services.tenancy.store.projects(by.account, after, limit + 1)
+        seen += [one for one in some if _sees_project(by, one.name)]
+        if len(some) <= limit:
+            break
+        after = some[-1].name
+    kept, following = pages(seen, "name", limit)
+    return Page(items=[_project(one) for one in kept], next=following)
+
+
+@router.post("/projects", tags=["projects"], responses={201: {"description": "made"}})
+def create_project(project: ProjectIn) -> Response[ProjectOut]:
+    services, by = services_of(router.context), caller_of(router.context).credential
+    _require(by.kind is Kind.USER and by.may(WRITE_PROJECT), "make projects")
+    made = services.tenancy.create_project(by.account, project.name, project.title)
+    return answered(_project(made), status=201, version=made.version)
+
+
+@router.get("/projects/<project>", tags=["projects"])
+def describe_project(project: NamePath) -> Response[ProjectOut]:
+    found = _seen_project(project)
+    return answered(_project(found), version=found.version)
+
+
+@router.patch("/projects/<project>", tags=["projects"])
+def change_project(project: NamePath, change: ProjectChange) -> Response[ProjectOut]:
+    services, caller = services_of(router.context), caller_of(router.context)
+    before = _seen_project(project)
+    _require(caller.credential.may(WRITE_PROJECT, project), "change this project")
+    caller.check_version("project", project, before.version)
+    after = services.tenancy.change_project(before, title=change.title)
+    return answered(_project(after), version=after.version)
+
+
+@router.delete("/projects/<project>", tags=["projects"], responses={204: {"description": "deleted"}})
+def delete_project(project: NamePath) -> Response[None]:
+    """Refused (409) while it has registries."""
+    services, caller = services_of(router.context), caller_of(router.context)
+    before = _seen_project(project)
+    _require(caller.credential.may(WRITE_PROJECT, project), "delete this project")
+    caller.check_version("project", project, before.version)
+    services.tenancy.delete_project(before)
+    return Response(204)
+
+
+@router.get("/projects/<project>/members", tags=["projects"])
+def list_members(project: NamePath) -> Page[MemberOut]:
+    """Users with a role in the project, those with one in all projects included."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    _seen_project(project)
+    members: list[MemberOut] = []
+    after = ""
+    while some := services.desk.store.page(by.account, after, 100):
+        after = some[-1].id
+        members += [MemberOut(user=one.id, role=role) for one in some if (role := one.role(project))]
+    return Page(items=members, next="")
+
+
+@router.put("/projects/<project>/members/<user>", tags=["projects"])
+def set_member(project: NamePath, user: CredentialPath, member: MemberIn) -> Response[MemberOut]:
+    """The project `*` is all of them."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    _check_may_change_members(project)
+    services.desk.set_role(by, _user(user), project, Role(member.role))
+    return answered(MemberOut(user=user, role=member.role))
+
+
+@router.delete(
+    "/projects/<project>/members/<user>", tags=["projects"], responses={204: {"description": "taken away"}}
+)
+def remove_member(project: NamePath, user: CredentialPath) -> Response[None]:
+    services, by = services_of(router.context), caller_of(router.context).credential
+    _check_may_change_members(project)
+    services.desk.set_role(by, _user(user), project, None)
+    return Response(204)
+
+
+@router.get("/registries", tags=["registries"])
+def list_registries(limit: PageLimit = 50, after: After = "", project: After = "") -> Page[RegistryOut]:
+    services, by = services_of(router.context), caller_of(router.context).credential
+    seen = [
+        one
+        for one in services.tenancy.registries(by.account, project or None)
+        if one.name > after and sees_registry(by, one)
+    ]
+    kept, following = pages(seen, "name", limit)
+    return Page(items=[_registry(one) for one in kept], next=following)
+
+
+@router.post("/registries", tags=["registries"], responses={201: {"description": "made"}})
+def create_registry(registry: RegistryIn) -> Response[RegistryMade]:
+    """With a robot named after it, which may pull and push there, where that id is free."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    project = _seen_project(registry.project)
+    _require(by.kind is Kind.USER and by.may(WRITE_REGISTRY, project.name), "make registries here")
+    made = services.tenancy.create_registry(project, registry.name, registry.title)
+    robot, secret = None, None
+    try:
+        grants = [Grant(f"{made.name}/*", frozenset({PULL, PUSH}))]
+        title = f"Made with the registry {made.name}"
+        created, secret = services.desk.create_robot(by, made.name, project.name, grants, title=title)
+        robot = created.id
+    except RefusedError as error:
+        if error.reason not in {Reason.CONFLICT, Reason.INVALID}:
+            raise
+    out = RegistryMade(**_registry(made).model_dump(), credential=robot, secret=secret)
+    return answered(out, status=201, version=made.version)
+
+
+@router.get("/registries/<registry>", tags=["registries"])
+def describe_registry(registry: NamePath) -> Response[RegistryOut]:
+    found = seen_registry(registry)
+    return answered(_registry(found), version=found.version)
+
+
+@router.patch("/registries/<registry>", tags=["registries"])
+def change_registry(registry: NamePath, change: RegistryChange) -> Response[RegistryOut]:
+    """Its title, or its project: images keep their names, the robots of the old project reach it no more."""
+    services, caller = services_of(router.context), caller_of(router.context)
+    before = seen_registry(registry)
+    by = caller.credential
+    _require(by.may(WRITE_REGISTRY, before.project), "change this registry")
+    project = before.project
+    if change.project is not None and change.project != project:
+        project = _seen_project(change.project).name
+        _require(by.may(WRITE_REGISTRY, project), "move registries there")
+    caller.check_version("registry", registry, before.version)
+    title = before.title if change.title is None else change.title
+    after = services.tenancy.change_registry(before, title=title, project=project)
+    return answered(_registry(after), version=after.version)
+
+
+@router.delete("/registries/<registry>", tags=["registries"], responses={204: {"description": "deleted"}})
+def delete_registry(registry: NamePath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
+    """Refused (409) while it holds images, unless forced. Its name stays reserved for 30 days."""
+    services, caller = services_of(router.context), caller_of(router.context)
+    before = seen_registry(registry)
+    _require(caller.credential.may(WRITE_REGISTRY, before.project), "delete this registry")
+    caller.check_version("registry", registry, before.version)
+    repositories = list(_repositories(before))
+    holding = [one for one in repositories if not services.emptying.is_empty(one)]
+    if holding and not force:
+        message = f"the registry {registry!r} still holds {holding[0].name!r}: delete it, or force"
+        raise RefusedError(Reason.CONFLICT, message)
+    deleting = services.tenancy.begin_deletion(before)
+    for repository in repositories:
+        services.emptying.empty(repository, caller.actor)
+    services.tenancy.end_deletion(deleting)
+    return Response(204)
+
+
+def seen_registry(name: str) -> Registry:
+    """Raises RefusedError (NOT_FOUND) for what is not there and for what the caller may not see."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    registry = services.tenancy.registry(by.account, name)
+    if not sees_registry(by, registry):
+        raise not_found("registry", name)
+    return registry
+
+
+def sees_registry(by: Credential, registry: Registry) -> bool:
+    named = registry.project == by.project and any(one.registry == registry.name for one in by.grants)
+    return by.may(READ, registry.project) or named
+
+
+def _repositories(registry: Registry) -> Iterator[Repository]:
+    services = services_of(router.context)
+    after = ""
+    while names := services.repositories.in_registry(registry.account, registry.name, after, 100):
+        after = names[-1]
+        yield from (Repository(registry.account, name) for name in names)
+
+
+def _seen_account(id_: str) -> Account:
+    services, by = services_of(router.context), caller_of(router.context).credential
+    if id_ != by.account and not by.is_operator:
+        raise not_found("account", id_)
+    return services.tenancy.account(id_)
+
+
+def _seen_project(name: str) -> Project:
+    services, by = services_of(router.context), caller_of(router.context).credential
+    if not _sees_project(by, name):
+        raise not_found("project", name)
+    return services.tenancy.project(by.account, name)
+
+
+def _sees_project(by: Credential, name: str) -> bool:
+    return by.may(READ, name) or by.project == name
+
+
+def _check_may_change_members(project: str) -> None:
+    """Before any user is looked for: who is there is not for everybody to try."""
+    by = caller_of(router.context).credential
+    if project != EVERY_PROJECT:
+        _seen_project(project)
+    elif not by.may(READ):
+        raise not_found("project", project)
+    _require(by.kind is Kind.USER and by.may(WRITE_MEMBER, project), "change members")
+
+
+def _user(id_: str) -> Credential:
+    """Whoever may change members may name any user of the account."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    user = services.desk.store.get(id_)
+    if user is None or user.account != by.account or user.kind is not Kind.USER:
+        raise not_found("user", id_)
+    return user
+
+
+def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise RefusedError(Reason.FORBIDDEN, f"this credential may not {what}")
+
+
+def _account(account: Account) -> AccountOut:
+    return AccountOut(
+        id=account.id,
+        title=account.title,
+        limit_bytes=account.limit_bytes,
+        created=moment(account.created),
+    )
+
+
+def _project(project: Project) -> ProjectOut:
+    return ProjectOut(
+        name=project.name, account=project.account, title=project.title, created=moment(project.created)
+    )
+
+
+def _registry(registry: Registry) -> RegistryOut:
+    return RegistryOut(
+        name=registry.name,
+        project=registry.project,
+        title=registry.title,
+        state=registry.state,
+        created=moment(registry.created),
+    )

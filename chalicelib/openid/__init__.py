@@ -1,0 +1,1 @@
+"""The adapter that fetches the keys of OpenID Connect issuers."""

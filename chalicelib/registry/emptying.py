@@ -1,0 +1,64 @@
+"""Emptying a repository: every manifest with its tags, then the links of its blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.stores import Actor
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
+from chalicelib.spec.reference import Repository
+
+
+class ContentStore(Protocol):
+    """Everything that a repository holds, a page at a time."""
+
+    def manifests(self, repository: Repository) -> Iterator[Digest]: ...
+    def links(self, repository: Repository) -> Iterator[Digest]: ...
+    def forget(self, repository: Repository) -> None:
+        """Take the repository itself out of the lists."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Emptying:
+    """May be run again, beside pushes too: what comes in meanwhile is there for the next run."""
+
+    content: ContentStore
+    manifests: Manifests
+    blobs: Blobs
+
+    def is_empty(self, repository: Repository) -> bool:
+        return next(iter(self.content.manifests(repository)), None) is None
+
+    def empty(self, repository: Repository, actor: Actor) -> int:
+        """How many manifests went. An index goes before its children."""
+        count = 0
+        while (gone := self._pass(repository, actor)) > 0:
+            count += gone
+        for digest in list(self.content.links(repository)):
+            _unless_gone(partial(self.blobs.delete, repository, digest))
+        self.content.forget(repository)
+        self.manifests.named.discard(repository)
+        return count
+
+    def _pass(self, repository: Repository, actor: Actor) -> int:
+        """Those that nothing else names now."""
+        digests = list(self.content.manifests(repository))
+        return sum(_unless_gone(partial(self.manifests.delete, repository, one, actor)) for one in digests)
+
+
+def _unless_gone(delete: Callable[[], None]) -> bool:
+    """False for what is gone already, or still named by something that goes first."""
+    try:
+        delete()
+    except RegistryError as error:
+        if error.code in {ErrorCode.MANIFEST_UNKNOWN, ErrorCode.BLOB_UNKNOWN, ErrorCode.DENIED}:
+            return False
+        raise
+    return True

@@ -1,0 +1,1 @@
+"""Who is asking and what they may do: the domain alone, then its flows through the handler."""
