@@ -1,0 +1,320 @@
+"""The columns and rows of the table as requests: of /v2 by endpoint, of /api/v1 by operation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+from tests.access.caller import Caller, Reply
+from tests.access.estate import IMAGE, Estate, Image, pushed, put
+
+LISTED: Final = 200
+
+
+@dataclass(frozen=True)
+class Request:
+    """`document` is for the management API, `body` for the registry."""
+
+    method: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    document: Any = None
+
+    @property
+    def is_api(self) -> bool:
+        return not self.path.startswith(("/v2", "/token", "/u/"))
+
+    def said_by(self, caller: Caller) -> Reply:
+        if self.is_api:
+            return caller.api(self.method, self.path, self.document, self.query, **self.headers)
+        return caller.v2(self.method, self.path, self.query, self.body, **self.headers)
+
+    def about(self, name: str, other: str) -> Request:
+        """The same of something else: `other` wherever it says `name`, in whatever encoding."""
+
+        def changed(text: str) -> str:
+            return text.replace(name, other).replace(name.replace("/", "%2F"), other.replace("/", "%2F"))
+
+        return replace(
+            self,
+            path=changed(self.path),
+            query={key: changed(value) for key, value in self.query.items()},
+            document=json.loads(changed(json.dumps(self.document))),
+        )
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A repository of an estate, as its owner keeps it."""
+
+    estate: Estate
+    name: str
+
+    @property
+    def owner(self) -> Caller:
+        return self.estate.caller("rival-owner" if self.name.startswith("yard/") else "acme-owner")
+
+    @property
+    def repository(self) -> Repository:
+        return Repository("rival" if self.name.startswith("yard/") else "acme", self.name)
+
+    @property
+    def image(self) -> Image:
+        return self.estate.images[self.name]
+
+    @property
+    def spare(self) -> bytes:
+        """A blob that no manifest names."""
+        return f"spare of {self.name}".encode()
+
+    @property
+    def session(self) -> str:
+        """An upload that somebody who may has opened."""
+        return self.estate.sessions[self.name]
+
+    def at(self, path: str) -> str:
+        return f"/v2/{self.name}/{path}"
+
+    @property
+    def encoded(self) -> str:
+        return "/repositories/" + self.name.replace("/", "%2F")
+
+
+def furnish(repo: Repo) -> None:
+    """What operations need beside the image."""
+    pushed(repo.owner, repo.name, repo.spare)
+    put(repo.owner, repo.name, "doomed", repo.image.raw)
+    uploads = repo.estate.ground.deployment.services.uploads
+    repo.estate.sessions[repo.name] = uploads.open(repo.repository).session
+
+
+@dataclass(frozen=True)
+class RepositoryOperation:
+    """One column. `covers`: an endpoint's id, or method and path of the OpenAPI document.
+
+    `listed`: it is allowed where the answer names the repository.
+    """
+
+    column: str
+    covers: str
+    success: int
+    requests: Callable[[Repo], list[Request]]
+    listed: bool = False
+
+
+def _reads(path: Callable[[Repo], str]) -> Callable[[Repo], list[Request]]:
+    return lambda repo: [Request(method, repo.at(path(repo))) for method in ("GET", "HEAD")]
+
+
+def _manifest(repo: Repo) -> list[Request]:
+    references = ("v1", str(repo.image.digest))
+    return [Request(m, repo.at(f"manifests/{one}")) for m in ("GET", "HEAD") for one in references]
+
+
+def _put(repo: Repo) -> list[Request]:
+    headers = {"content_type": IMAGE}
+    return [Request("PUT", repo.at("manifests/v1"), body=repo.image.raw, headers=headers)]
+
+
+def _session(method: str) -> Callable[[Repo], list[Request]]:
+    return lambda repo: [Request(method, repo.at(f"blobs/uploads/{repo.session}"))]
+
+
+def _close(repo: Repo) -> list[Request]:
+    query = {"digest": str(repo.image.blob)}
+    return [Request("PUT", repo.at(f"blobs/uploads/{repo.session}"), query, repo.image.layer)]
+
+
+def _status(repo: Repo) -> list[Request]:
+    path = repo.at(f"blobs/uploads/{repo.session}")
+    return [Request(method, path) for method in ("GET", "HEAD")]
+
+
+def _registry_of(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _promote(repo: Repo) -> list[Request]:
+    document = {"source": f"{repo.name}:v1", "target": f"{repo.name}:promoted"}
+    return [Request("POST", "/promotions", document=document)]
+
+
+REPOSITORY_OPERATIONS: Final = (
+    RepositoryOperation("blob", "end-2", 307, _reads(lambda repo: f"blobs/{repo.image.blob}")),
+    RepositoryOperation("manifest", "end-3", 200, _manifest),
+    RepositoryOperation("tags", "end-8a, end-8b", 200, _reads(lambda _: "tags/list")),
+    RepositoryOperation(
+        "referrers", "end-12a, end-12b", 200, _reads(lambda repo: f"referrers/{repo.image.digest}")
+    ),
+    RepositoryOperation(
+        "start",
+        "end-4a, end-4b, end-11",
+        202,
+        lambda repo: [Request("POST", repo.at("blobs/uploads/"))],
+    ),
+    RepositoryOperation("status", "end-13", 204, _status),
+    RepositoryOperation("append", "end-5", 202, _session("PATCH")),
+    RepositoryOperation("close", "end-6", 201, _close),
+    RepositoryOperation("cancel", "end-14", 204, _session("DELETE")),
+    RepositoryOperation("put", "end-7a, end-7b", 201, _put),
+    RepositoryOperation("untag", "end-9", 202, lambda repo: [Request("DELETE", repo.at("manifests/doomed"))]),
+    RepositoryOperation(
+        "unlink",
+        "end-10",
+        202,
+        lambda repo: [Request("DELETE", repo.at(f"blobs/{Digest.of(repo.spare)}"))],
+    ),
+    RepositoryOperation("catalog", "catalog", 200, lambda _: [Request("GET", "/v2/_catalog")], listed=True),
+    RepositoryOperation(
+        "list",
+        "GET /registries/{registry}/repositories",
+        200,
+        lambda repo: [Request("GET", f"/registries/{_registry_of(repo.name)}/repositories")],
+        listed=True,
+    ),
+    RepositoryOperation(
+        "describe", "GET /repositories/{repository}", 200, lambda repo: [Request("GET", repo.encoded)]
+    ),
+    RepositoryOperation(
+        "tagged",
+        "GET /repositories/{repository}/tags",
+        200,
+        lambda repo: [Request("GET", f"{repo.encoded}/tags")],
+    ),
+    RepositoryOperation("promote", "POST /promotions", 201, _promote),
+    RepositoryOperation(
+        "delete",
+        "DELETE /repositories/{repository}",
+        204,
+        lambda repo: [Request("DELETE", repo.encoded, {"force": "true"})],
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a section of the table is about: names that an operation fills in."""
+
+    account: str
+    project: str = ""
+    registry: str = ""
+    robot: str = ""
+    user: str = ""
+
+    @property
+    def owner(self) -> str:
+        return f"{self.account}-owner"
+
+    def names(self) -> dict[str, str]:
+        return {
+            "account": self.account,
+            "project": self.project,
+            "registry": self.registry,
+            "robot": self.robot,
+            "user": self.user,
+        }
+
+
+PLACES: Final = {
+    "shop": Place("acme", "shop", "dev", "shop-robot", "acme-user"),
+    "lab": Place("acme", "lab", "lab", "lab-robot", "acme-user"),
+    "yard": Place("rival", "yard", "yard", "yard-robot", "rival-user"),
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row of the management API.
+
+    `of` is what it is about, the name that an absent twin takes the place of; '' for nothing.
+    """
+
+    label: str
+    covers: str
+    success: int
+    of: str = ""
+    document: Any = None
+    listed: bool = False
+
+    def request(self, place: Place) -> Request:
+        method, _, path = self.covers.partition(" ")
+        named = place.names()
+        path = path.replace("{id}", "{robot}" if self.of == "robot" else "{user}")
+        document = json.dumps(self.document)
+        for name, value in named.items():
+            document = document.replace(f"<{name}>", value)
+        return Request(method, path.format(**named), document=json.loads(document))
+
+
+ROBOT: Final = {
+    "kind": "robot",
+    "id": "new-robot",
+    "project": "<project>",
+    "grants": [{"pattern": "<registry>/*", "actions": ["pull"]}],
+}
+TRUST: Final = {
+    **ROBOT,
+    "kind": "trust",
+    "trust": {"issuer": "https://issuer.test", "audience": "a", "subject": "repo:x"},
+}
+
+PROJECT_OPERATIONS: Final = (
+    Operation("list projects", "GET /projects", 200, "project", listed=True),
+    Operation("describe project", "GET /projects/{project}", 200, "project"),
+    Operation("change project", "PATCH /projects/{project}", 200, "project", {"title": "T"}),
+    Operation("delete project", "DELETE /projects/{project}", 409, "project"),
+    Operation("list members", "GET /projects/{project}/members", 200, "project"),
+    Operation("set member", "PUT /projects/{project}/members/{user}", 200, "project", {"role": "viewer"}),
+    Operation("remove member", "DELETE /projects/{project}/members/{user}", 204, "project"),
+    Operation("list registries", "GET /registries", 200, "registry", listed=True),
+    Operation(
+        "make registry",
+        "POST /registries",
+        201,
+        "project",
+        {"name": "newreg", "project": "<project>"},
+    ),
+    Operation("describe registry", "GET /registries/{registry}", 200, "registry"),
+    Operation("change registry", "PATCH /registries/{registry}", 200, "registry", {"title": "T"}),
+    Operation("delete registry", "DELETE /registries/{registry}", 409, "registry"),
+    Operation("list robots", "GET /credentials", 200, "robot", listed=True),
+    Operation("make robot", "POST /credentials", 201, "project", ROBOT),
+    Operation("make trust", "POST /credentials", 201, "project", TRUST),
+    Operation("describe robot", "GET /credentials/{id}", 200, "robot"),
+    Operation("change robot", "PATCH /credentials/{id}", 200, "robot", {"title": "T"}),
+    Operation("rotate robot", "POST /credentials/{id}/rotation", 201, "robot", {"overlap_seconds": 60}),
+    Operation("delete robot", "DELETE /credentials/{id}", 204, "robot"),
+)
+
+ACCOUNT_OPERATIONS: Final = (
+    Operation("list accounts", "GET /accounts", 200, "account", listed=True),
+    Operation("describe account", "GET /accounts/{account}", 200, "account"),
+    Operation("change account", "PATCH /accounts/{account}", 200, "account", {"title": "T"}),
+    Operation("delete account", "DELETE /accounts/{account}", 409, "account"),
+    Operation("list users", "GET /credentials", 200, "user", listed=True),
+    Operation("describe user", "GET /credentials/{id}", 200, "user"),
+    Operation("change user", "PATCH /credentials/{id}", 200, "user", {"title": "T"}),
+    Operation("rotate user", "POST /credentials/{id}/rotation", 201, "user", {"overlap_seconds": 60}),
+    Operation("delete user", "DELETE /credentials/{id}", 204, "user"),
+)
+
+# About nothing in particular: of the caller's own account, or of the deployment.
+OWN_OPERATIONS: Final = (
+    Operation("whoami", "GET /whoami", 200),
+    Operation("read audit", "GET /audit", 200),
+    Operation("make account", "POST /accounts", 201, "", {"id": "newacc", "owner": "newacc-owner"}),
+    Operation("make project", "POST /projects", 201, "", {"name": "newproj"}),
+    Operation(
+        "make user",
+        "POST /credentials",
+        201,
+        "",
+        {"kind": "user", "id": "new-user", "roles": {}},
+    ),
+)
