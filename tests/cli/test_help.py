@@ -1,0 +1,102 @@
+"""What a newcomer reads, and what a shell completes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from ccr.cli import environment
+from ccr.cli.application import app
+from ccr.cli.exits import Exit
+from tests.cli.terminal import Terminal
+from tests.support.process import ROOT
+
+
+def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command and group by its whole name."""
+    command = command or typer.main.get_command(app)
+    yield " ".join(path) or "ccr", command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+COMMANDS = dict(commands())
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_every_parameter_says_what_it_is(name: str) -> None:
+    command = COMMANDS[name]
+    assert len(command.help or "") > 10
+    unsaid = [one.name for one in command.params if not one.help]
+    assert unsaid == []
+
+
+@pytest.mark.parametrize("name", [name for name, one in COMMANDS.items() if not hasattr(one, "commands")])
+def test_every_command_takes_output_and_profile(name: str) -> None:
+    named = {option for one in COMMANDS[name].params for option in one.opts}
+    assert name == "run" or {"--output", "--profile"} <= named
+
+
+def test_no_option_takes_a_secret_where_others_can_read_it() -> None:
+    for command in COMMANDS.values():
+        for one in command.params:
+            if any(word in str(one.name) for word in ("secret", "password", "token")):
+                assert one.is_flag
+
+
+def test_the_help_says_what_to_begin_with_and_groups_the_commands(stranger: Terminal) -> None:
+    said = stranger.ccr("--help").out
+    assert "ccr login" in said
+    panels = ["Who you are", "Who may do what", "Images", "Use and watch it"]
+    assert [said.index(panel) for panel in panels] == sorted(said.index(panel) for panel in panels)
+
+
+def test_the_help_lists_every_exit_code_and_every_variable(stranger: Terminal) -> None:
+    said = " ".join(stranger.ccr("--help").out.split())
+    for one in Exit:
+        assert f"{one.value} {one.meaning}" in said
+    for variable in environment.VARIABLES:
+        assert f"{variable.name}: {variable.meaning}" in said
+
+
+def test_every_entry_point_leads_to_a_function() -> None:
+    assert set(SCRIPTS) == {"ccr", "ccr-credential-provider", "docker-credential-ccr"}
+    for target in SCRIPTS.values():
+        module, _, function = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_the_module_and_the_script_are_the_same_command(stranger: Terminal) -> None:
+    said = stranger.python("ccr", "--help")
+    assert said.exit_code == 0
+    assert "Usage: ccr [OPTIONS] COMMAND" in said.out
+
+
+def test_the_help_imports_nothing_of_the_server_and_no_http(stranger: Terminal) -> None:
+    slow = {"chalicelib", "boto3", "uvicorn", "requests"}
+    code = (
+        "import sys; from ccr.cli import application, docker_credential, kubelet_provider\n"
+        f"print([n for n in sys.modules if n in {slow}])"
+    )
+    said = stranger.run(sys.executable, "-c", code)
+    assert (said.out.strip(), said.err) == ("[]", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_given_its_completion(stranger: Terminal, shell: str) -> None:
+    said = stranger.python("ccr", _CCR_COMPLETE=f"source_{shell}")
+    assert "_CCR_COMPLETE" in said.out
+
+
+def test_a_shell_completes_commands(stranger: Terminal) -> None:
+    said = stranger.python(
+        "ccr", _CCR_COMPLETE="complete_bash", COMP_WORDS="ccr credential create-", COMP_CWORD="2"
+    )
+    assert said.out.split() == ["create-user", "create-robot", "create-trust"]
