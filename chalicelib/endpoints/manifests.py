@@ -68,11 +68,11 @@ def put(services: Services, call: Call) -> Response:
 
 def delete(services: Services, call: Call) -> Response:
     """A tag alone, or a manifest with every tag that names it."""
-    reference = parse_reference(call.parameters["reference"])
+    reference, precondition = parse_reference(call.parameters["reference"]), _precondition(call.request)
     if isinstance(reference, Digest):
-        services.manifests.delete(call.repository, reference, call.actor)
+        services.manifests.delete(call.repository, reference, call.actor, precondition)
     else:
-        services.manifests.untag(call.repository, reference, call.actor)
+        services.manifests.untag(call.repository, reference, call.actor, precondition)
     return Response(202)
 
 
@@ -95,7 +95,12 @@ def _check_length(request: Request, raw: bytes) -> None:
 
 def _precondition(request: Request) -> Precondition:
     """If-Match and If-None-Match of RFC 9110: no update of a tag is lost."""
-    matches = tuple(_etags(request.headers.get("if-match", "")))
+    wanted = request.headers.get("if-match")
+    matches = tuple(_etags(wanted or ""))
+    if wanted is not None and not matches:
+        raise RegistryError(
+            ErrorCode.MANIFEST_INVALID, "If-Match names no ETag: it takes them in quotes, or *"
+        )
     return Precondition(matches, absent=request.headers.get("if-none-match", "").strip() == "*")
 
 

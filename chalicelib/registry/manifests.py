@@ -56,10 +56,21 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What the tag must be before it moves: `digest`, or nothing at all when `absent`."""
+    """What a reference must name before it changes: one of `digests`, or nothing at all when `absent`."""
 
     digests: tuple[str, ...] = ()
     absent: bool = False
+
+    def check(self, reference: str, named: Digest | None) -> None:
+        """Raises MANIFEST_INVALID (412)."""
+        is_wrong = self.digests and (named is None or not {named, "*"}.intersection(self.digests))
+        if is_wrong or (self.absent and named is not None):
+            found = f"names {named}" if named else "is not there"
+            message = f"{reference} {found}, which is not what the request's If-Match or If-None-Match wants"
+            raise RegistryError(ErrorCode.MANIFEST_INVALID, message, ({"reference": reference},), status=412)
+
+
+ALWAYS: Final = Precondition()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class Push:
     digest: Digest
     tags: tuple[str, ...] = ()
     actor: Actor = NOBODY
-    precondition: Precondition = Precondition()
+    precondition: Precondition = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +139,16 @@ class Manifests:
                 return
         raise busy()
 
-    def delete(self, repository: Repository, digest: Digest, actor: Actor = NOBODY) -> None:
+    def delete(
+        self,
+        repository: Repository,
+        digest: Digest,
+        actor: Actor = NOBODY,
+        precondition: Precondition = ALWAYS,
+    ) -> None:
         """Delete a manifest and the tags that name it.
 
-        Raises MANIFEST_UNKNOWN (404), or DENIED (405) while an index names it.
+        Raises MANIFEST_UNKNOWN (404), MANIFEST_INVALID (412), or DENIED (405) while an index names it.
         """
         for _ in range(ATTEMPTS):
             row = self.rows.get(repository, digest)
@@ -140,16 +157,20 @@ class Manifests:
                 row = None
             if row is None:
                 raise unknown_manifest(digest)
+            precondition.check(f"the manifest {digest}", digest)
             if self._try_delete(repository, row, actor):
                 return
         raise busy()
 
-    def untag(self, repository: Repository, tag: str, actor: Actor = NOBODY) -> None:
-        """Delete a tag, not its manifest. Raises MANIFEST_UNKNOWN (404)."""
+    def untag(
+        self, repository: Repository, tag: str, actor: Actor = NOBODY, precondition: Precondition = ALWAYS
+    ) -> None:
+        """Delete a tag, not its manifest. Raises MANIFEST_UNKNOWN (404), MANIFEST_INVALID (412)."""
         for _ in range(ATTEMPTS):
             row = self.tags.get(repository, tag)
             if row is None:
                 raise unknown_manifest(tag)
+            precondition.check(f"the tag {tag}", row.digest)
             if not self.transactions.write(_untag_changes(repository, row.digest, [tag], actor)):
                 return
         raise busy()
@@ -173,6 +194,8 @@ class Manifests:
         if row is not None and row.state == RELEASING:
             self.staging.release(push.repository, row)
             return False
+        if row is not None:
+            _check_media_type(push, row)
         if row is not None and row.state == LIVE:
             return self._retag(push, survey)
         missing_content(manifest, survey)
@@ -278,14 +301,19 @@ class Manifests:
 def _check_precondition(push: Push, survey: Survey) -> None:
     for tag in push.tags:
         row = survey.tags.get(tag)
-        unwanted = push.precondition.absent and row is not None
-        wanted = push.precondition.digests
-        if unwanted or (wanted and (row is None or (row.digest not in wanted and "*" not in wanted))):
-            found = f"names {row.digest}" if row else "is not there"
-            message = (
-                f"the tag {tag} {found}, which is not what the request's If-Match or If-None-Match wants"
-            )
-            raise RegistryError(ErrorCode.MANIFEST_INVALID, message, ({"tag": tag},), status=412)
+        push.precondition.check(f"the tag {tag}", row.digest if row else None)
+    if not push.tags:
+        is_there = survey.manifest is not None and survey.manifest.state == LIVE
+        push.precondition.check(f"the manifest {push.digest}", push.digest if is_there else None)
+
+
+def _check_media_type(push: Push, row: ManifestRow) -> None:
+    """The same bytes are one manifest, and it has one type."""
+    if row.media_type != push.manifest.media_type:
+        message = (
+            f"these bytes are here as {row.media_type}; push them as that, or delete the manifest before"
+        )
+        raise RegistryError(ErrorCode.MANIFEST_INVALID, message, ({"digest": push.digest},))
 
 
 def _moving(push: Push, survey: Survey) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,6 +20,26 @@ OCI_ARTIFACT: Final = "application/vnd.oci.artifact.manifest.v1+json"
 DOCKER_IMAGE: Final = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFEST_TYPES: Final = frozenset({OCI_IMAGE, OCI_INDEX, OCI_ARTIFACT, DOCKER_IMAGE, DOCKER_LIST})
+# `type-name "/" subtype-name` of RFC 6838, 4.2: what a header carries and no browser runs by accident.
+_MEDIA_TYPE: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+)
+_FIELDS: Final = frozenset(
+    {
+        "schemaVersion",
+        "mediaType",
+        "artifactType",
+        "config",
+        "layers",
+        "blobs",
+        "manifests",
+        "subject",
+        "annotations",
+        "digest",
+        "size",
+    }
+)
+_SPELLED: Final = {name.lower(): name for name in _FIELDS}
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1+"
 _FOREIGN: Final = (
     "application/vnd.oci.image.layer.nondistributable.v1.",
@@ -65,8 +87,9 @@ class Manifest:
 def parse_manifest(raw: bytes, content_type: str) -> Manifest:
     """Read a manifest of any media type.
 
-    Raises MANIFEST_INVALID (400; 413 over 4 MiB) for what is not a JSON object, says two media
-    types, or has a descriptor that is none; DIGEST_INVALID for a digest that is none.
+    Raises MANIFEST_INVALID (400; 413 over 4 MiB) for what is not a JSON object that every reader
+    reads alike (RFC 8259 in UTF-8, no field twice or in other letters), says two media types,
+    or has a descriptor that is none; DIGEST_INVALID for a digest that is none.
     """
     document = _load(raw)
     media_type = _media_type(document, content_type)
@@ -92,12 +115,35 @@ def _load(raw: bytes) -> dict[str, Any]:
     if len(raw) > SIZE_LIMIT:
         raise _invalid(f"a manifest has at most {SIZE_LIMIT} bytes, this one has {len(raw)}", status=413)
     try:
-        document = json.loads(raw)
+        document = json.loads(raw.decode(), object_pairs_hook=_named_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise _invalid(f"the manifest is not JSON: {type(error).__name__}") from error
     if not isinstance(document, dict):
         raise _invalid("the manifest is not a JSON object")
+    _check_spelling(document)
+    if document.get("schemaVersion", 2) != 2:
+        raise _invalid("schemaVersion must be 2; push with a client that writes Docker schema 2 or OCI")
     return document
+
+
+def _named_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two members of one name some readers take the first and some the last."""
+    names = [name for name, _ in pairs if name in _FIELDS]
+    if len(names) != len(set(names)):
+        raise _invalid("the manifest has an object with one field twice")
+    return dict(pairs)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)
+
+
+def _check_spelling(document: dict[str, Any]) -> None:
+    """Go's readers take `Layers` for `layers`, and would see what this registry did not check."""
+    for name in document:
+        right = _SPELLED.get(name.lower())
+        if right not in {None, name}:
+            raise _invalid(f"{name[:40]!r} is spelled {right!r}")
 
 
 def _media_type(document: dict[str, Any], content_type: str) -> str:
@@ -112,8 +158,8 @@ def _media_type(document: dict[str, Any], content_type: str) -> str:
         raise _invalid(
             "image manifest schema 1 is not accepted; push with a client that writes schema 2 or OCI"
         )
-    if not media_type.isascii() or not media_type.isprintable() or len(media_type) > 255:
-        raise _invalid("the media type is not one")
+    if _MEDIA_TYPE.fullmatch(media_type) is None:
+        raise _invalid("the media type is not one: it looks like type/subtype")
     return media_type
 
 
@@ -130,6 +176,7 @@ def _descriptors(document: dict[str, Any], key: str, *, single: bool = False) ->
 def _descriptor(item: object, where: str) -> Descriptor:
     if not isinstance(item, dict):
         raise _invalid(f"{where} has an entry that is not a descriptor")
+    _check_spelling(item)
     digest, size, media_type = item.get("digest"), item.get("size"), item.get("mediaType", "")
     if not isinstance(digest, str) or not isinstance(media_type, str):
         raise _invalid(f"a descriptor in {where} has no digest or mediaType")

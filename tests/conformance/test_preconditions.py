@@ -82,6 +82,43 @@ def test_a_tag_that_must_be_new_is_made_once(client: Client, first: Document) ->
     assert client.get("manifests/release").content == first.raw
 
 
+def test_a_manifest_by_digest_has_preconditions_too(client: Client, first: Document) -> None:
+    there, fresh = f"manifests/{first.digest}", image(b"fresh")
+    client.push(fresh, "other")
+    client.call("DELETE", client.of(f"manifests/{fresh.digest}"))
+    only_new, only_there = {"If-None-Match": "*"}, {"If-Match": "*"}
+    refused(client.put_manifest(first, first.digest, headers=only_new), 412, "MANIFEST_INVALID")
+    refused(client.put_manifest(fresh, fresh.digest, headers=only_there), 412, "MANIFEST_INVALID")
+    assert client.put_manifest(fresh, fresh.digest, headers=only_new).status_code == 201
+    assert client.get(there).status_code == 200
+
+
+@pytest.mark.parametrize("reference", ["latest", "digest"])
+def test_nothing_is_deleted_that_the_request_does_not_name(
+    client: Client, first: Document, reference: str
+) -> None:
+    second = image(b"second")
+    path = client.of(f"manifests/{first.digest if reference == 'digest' else reference}")
+    refused(client.call("DELETE", path, headers={"If-Match": _etag(second)}), 412, "MANIFEST_INVALID")
+    assert client.get("manifests/latest").content == first.raw
+    assert client.call("DELETE", path, headers={"If-Match": _etag(first)}).status_code == 202
+
+
+@pytest.mark.parametrize("wanted", ["", ",", ",,"])
+def test_a_precondition_that_names_nothing_is_refused(client: Client, first: Document, wanted: str) -> None:
+    refused(client.put_manifest(first, "latest", headers={"If-Match": wanted}), 400, "MANIFEST_INVALID")
+
+
+def test_the_same_bytes_are_not_of_two_types(client: Client, first: Document) -> None:
+    other = "application/vnd.docker.distribution.manifest.v2+json"
+    bare = Document(b'{"schemaVersion":2}', first.media_type)
+    client.push(bare, "bare")
+    refused(client.put_manifest(Document(bare.raw, other), "bare"), 400, "MANIFEST_INVALID")
+    for method in ("GET", "HEAD"):
+        answer = client.call(method, client.of("manifests/bare"))
+        assert answer.headers["Content-Type"] == first.media_type
+
+
 @pytest.mark.parametrize("headers", [{"If-Match": "{}"}, {"If-None-Match": "*"}], ids=["move", "make"])
 def test_of_many_updates_at_once_one_is_made(
     client: Client, crowd: list[Client], first: Document, headers: dict[str, str]

@@ -12,9 +12,10 @@ from tests.endpoints.driver import PASSWORD, Driver, index_of, size_of
 
 
 @pytest.fixture
-def warm(driver: Driver) -> Driver:
-    """A driver to whose repository something was pushed before."""
+def warm(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
+    """A driver to whose repository something was pushed before, and in whose process no time passes since."""
     driver.push_image("warm")
+    monkeypatch.setattr(driver.deployment.services.revocations, "clock", lambda: 0.0)
     return driver
 
 

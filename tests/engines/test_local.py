@@ -84,12 +84,14 @@ def test_own_engines_get_own_keys_and_no_session_of_aws() -> None:
         "AWS_ACCESS_KEY_ID": OWN.access_key,
         "AWS_SECRET_ACCESS_KEY": OWN.secret_key,
         "AWS_SESSION_TOKEN": "",
+        "CCR_CREATE_ON_PUSH": "on",
     }
 
 
 def test_engines_of_others_keep_the_keys_of_the_environment() -> None:
-    told = registry_environment(OWN, {}, {"CCR_TOKEN_KEY": "cd" * 32, "AWS_ACCESS_KEY_ID": "of AWS"})
-    assert told == {"CCR_TOKEN_KEY": "cd" * 32}
+    given = {"CCR_TOKEN_KEY": "cd" * 32, "AWS_ACCESS_KEY_ID": "of AWS", "CCR_CREATE_ON_PUSH": "off"}
+    told = registry_environment(OWN, {}, given)
+    assert told == {"CCR_TOKEN_KEY": "cd" * 32, "CCR_CREATE_ON_PUSH": "off"}
 
 
 @pytest.mark.parametrize("kind", ["embedded", "real"])

@@ -159,6 +159,55 @@ def test_one_digest_with_two_sizes_is_kept_with_both(sizes: tuple[int, int]) -> 
     assert {one.size for one in parsed({"layers": layers}, OCI_IMAGE).blobs} == set(sizes)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"schemaVersion": 2}'.encode("utf-16"),
+        b"\xef\xbb\xbf{}",
+        b'{"annotations": {"k": "\xff"}}',
+        b'{"size": NaN}',
+        b'{"size": -Infinity}',
+        b'{"layers": [], "layers": []}',
+        b'{"config": {"size": 1, "size": 2}}',
+        b'{"Layers": []}',
+        b'{"layers": [{"Digest": "x"}]}',
+        b'{"schemaVersion": 1}',
+        b'{"schemaVersion": "2"}',
+    ],
+    ids=[
+        "utf-16",
+        "bom",
+        "not utf-8",
+        "nan",
+        "infinity",
+        "twice",
+        "twice below",
+        "case",
+        "case below",
+        "1",
+        "text",
+    ],
+)
+def test_what_two_readers_would_read_differently_is_refused(raw: bytes) -> None:
+    with pytest.raises(RegistryError) as error:
+        parse_manifest(raw, OCI_IMAGE)
+    assert (error.value.code, error.value.status) == (ErrorCode.MANIFEST_INVALID, 400)
+
+
+def test_names_in_annotations_are_the_publishers_own() -> None:
+    assert parsed({"annotations": {"Size": "1", "size": "2"}}, OCI_IMAGE).annotations == {
+        "Size": "1",
+        "size": "2",
+    }
+
+
+@pytest.mark.parametrize(
+    "content_type", ["json", "text/", "/json", "a/b/c", "text/html, x/y", "te xt/html", "é/x"]
+)
+def test_what_is_no_media_type_is_refused(content_type: str) -> None:
+    assert refused({}, content_type).code is ErrorCode.MANIFEST_INVALID
+
+
 _KEYS = st.sampled_from(
     "config layers manifests subject digest size mediaType annotations blobs".split()  # noqa: SIM905
 )
