@@ -90,7 +90,9 @@ def engines(place: Place, own: Secrets, environ: Mapping[str, str]) -> Iterator[
         if not environ.get("CCR_DYNAMODB_ENDPOINT"):
             real = place.engines == "real"
             running["CCR_DYNAMODB_ENDPOINT"] = (
-                start_dynamodb_local(folder) if real else start_ministack(folder, own.access_key)
+                start_dynamodb_local(folder)
+                if real
+                else start_ministack(folder, own.access_key, own.secret_key)
             )
         yield running
     finally:
