@@ -15,13 +15,14 @@ from ccr.engines.process import Engine, EngineError, free_ports, is_listening, s
 ROOT: Final = Path(__file__).parents[2]
 REQUIREMENTS: Final = ROOT / "requirements-engines.txt"
 VENV: Final = ROOT / ".venv-engines"
+TABLES: Final = "tables"
 
 
 def start_ministack(folder: Path, access_key: str, secret_key: str) -> Engine:
     """It takes requests signed with these keys. Raises EngineError."""
     python = prepare_ministack()
     (port,) = free_ports(1)
-    tables = folder / "tables"
+    tables = folder / TABLES
     engine = start(
         "ministack",
         [str(python), "-I", journaled_ministack.__file__, str(port), str(tables)],
