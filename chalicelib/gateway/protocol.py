@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn and httptools read it, with bounds on a head and refusals in the envelope.
+"""HTTP/1.1 as uvicorn and httptools read it, with bounds on a head and on a queue, refusals in the envelope.
 
 What the parser lets through and RFC 9112 does not, is refused here: two readings of one request are
 how a request is smuggled past a front end.
@@ -7,17 +7,37 @@ how a request is smuggled past a front end.
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chalicelib.gateway import events
+from chalicelib.gateway.outgoing import Outgoing
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
 HEAD_LIMIT: Final = 64 * 1024
 HEAD_SECONDS: Final = 30
 LINGER_SECONDS: Final = 2
+# A client of a registry asks one thing at a time; what it asks ahead holds memory before it has logged in.
+PIPELINE_LIMIT: Final = 16
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Reading(FlowControl):
+    """Lets nobody read on while `may_read` says no; uvicorn itself would, at each answer."""
+
+    def __init__(self, transport: asyncio.Transport, may_read: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._may_read = may_read
+
+    def resume_reading(self) -> None:
+        if self._may_read():
+            super().resume_reading()
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -34,18 +54,29 @@ class GatewayProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._outgoing = Outgoing(transport, self.loop)
+        super().connection_made(self._outgoing)
+        self.flow = Reading(self._outgoing, self._may_read)
         self._time_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._outgoing.lost()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._lingers:
             return
         self._unparsed += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            _LOG.debug("a request that is none: %s", error)
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade:
+            pass  # a client may offer to upgrade; going on without is the answer
         if self._unparsed > HEAD_LIMIT:
             self._refusal = _too_large()
             self.send_400_response("")
@@ -56,6 +87,9 @@ class GatewayProtocol(HttpToolsProtocol):
             )
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINE_LIMIT:
+            # Ends the parser: what is queued gets its answers, and the connection closes behind them.
+            raise _unreadable("wait for answers before you send more requests")
         self._in_head, self._head_size = True, 0
         self._time_head()
         super().on_message_begin()
@@ -92,6 +126,10 @@ class GatewayProtocol(HttpToolsProtocol):
         self._in_body, self._unparsed = False, 0
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self.flow.resume_reading()  # where that was the last of the pipeline
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are for no user
         """Answer what cannot be read, unless an answer is on its way already."""
         if not self._in_body and self._is_busy():
@@ -102,9 +140,6 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._refuse(self._refusal or _unreadable())
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """A client may offer to upgrade; going on without is the answer."""
 
     def _refuse(self, error: RegistryError) -> None:
         """Say why, then read on for a moment: closing over unread bytes would take the answer back."""
@@ -143,6 +178,9 @@ class GatewayProtocol(HttpToolsProtocol):
             ErrorCode.SIZE_INVALID, "the head of the request ended early; send it again", status=408
         )
         self.send_400_response("")
+
+    def _may_read(self) -> bool:
+        return not self.pipeline
 
     def _is_busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
