@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chalicelib.gateway import events
 from chalicelib.gateway.outgoing import Outgoing
+from chalicelib.gateway.pace import Pace
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
 HEAD_LIMIT: Final = 64 * 1024
@@ -45,6 +46,10 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        # Uvicorn's own limit counts at each request, and lets any number of silent connections be.
+        self._connection_limit, self.limit_concurrency = self.limit_concurrency, None
+        self._pace: Pace | None = None
+        self._heard = 0.0
         self._in_head = False
         self._in_body = False
         self._head_size = 0
@@ -57,6 +62,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._outgoing = Outgoing(transport, self.loop)
         super().connection_made(self._outgoing)
         self.flow = Reading(self._outgoing, self._may_read)
+        if self._connection_limit is not None and len(self.connections) > self._connection_limit:
+            self._turn_away()
+            return
         self._time_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -85,6 +93,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+            self._discard(len(data))
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= PIPELINE_LIMIT:
@@ -128,6 +137,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._pace, self._heard = Pace(), self.loop.time()
         self.flow.resume_reading()  # where that was the last of the pipeline
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are for no user
@@ -143,16 +153,32 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: RegistryError) -> None:
         """Say why, then read on for a moment: closing over unread bytes would take the answer back."""
-        status, headers, body = events.refusal(error)
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), b"connection: close"]
-        lines += [name + b": " + value for name, value in headers]
         self._lingers = True
         self._stop_timer()
-        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        self._write(events.refusal(error))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _turn_away(self) -> None:
+        """One too many: said at once, and not waited for."""
+        self._lingers = True
+        self._write(events.refusal(_too_many()))
+        self.transport.close()
+
+    def _discard(self, size: int) -> None:
+        """The rest of a body that was refused, or empty lines: for ever, if they come fast enough."""
+        now = self.loop.time()
+        if self._pace is not None and not self._pace.is_kept(now - self._heard, size):
+            self.transport.close()
+        self._heard = now
+
+    def _write(self, answer: events.Answer) -> None:
+        status, headers, body = answer
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), b"connection: close"]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
 
     def _count(self, size: int) -> None:
         self._unparsed = 0
@@ -212,3 +238,8 @@ def _unreadable(why: str = "send requests as RFC 9112 has them") -> RegistryErro
 def _too_large() -> RegistryError:
     message = f"the head of the request has more than {HEAD_LIMIT} bytes"
     return RegistryError(ErrorCode.SIZE_INVALID, message, status=431)
+
+
+def _too_many() -> RegistryError:
+    message = "the registry has as many connections as it takes; try again"
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, message, status=503, headers={"Retry-After": "5"})

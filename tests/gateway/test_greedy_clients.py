@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import resource
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from chalicelib.gateway import outgoing
+from chalicelib.gateway import outgoing, pace
 from chalicelib.gateway.protocol import PIPELINE_LIMIT
+from chalicelib.gateway.server import server_config
 from tests.gateway.conftest import Serve, Served
 from tests.gateway.doubles import Recorded, said
+from tests.gateway.wire import Wire
 
 SMALL = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
 WaitUntil = Callable[[Callable[[], bool]], None]
@@ -184,3 +188,58 @@ def test_who_hangs_up_or_speaks_no_http_leaves_nothing_in_the_log(
         wire.request("GET /v2/")
         assert wire.answer().status == 200
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+def test_no_more_connections_are_taken_than_the_system_has_files_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for soft, taken in ((1024, 896), (100_000, 1000), (resource.RLIM_INFINITY, 1000), (100, 1)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _which, soft=soft: (soft, soft))
+        assert server_config(None).limit_concurrency == taken
+
+
+def test_a_connection_too_many_is_told_so_and_those_that_are_there_go_on(
+    serve: Serve, wait_until: WaitUntil
+) -> None:
+    served = serve(Recorded(), connections=3)
+    with ExitStack() as stack:
+        first, *others = [stack.enter_context(served.connect()) for _ in range(3)]
+        wait_until(lambda: len(served.server.server_state.connections) == 3)
+        for _ in range(5):
+            with served.connect() as more:
+                answer = more.answer()
+                assert (answer.status, answer.codes) == (503, ["TOOMANYREQUESTS"])
+                assert answer.headers["retry-after"] == "5"
+                assert more.is_closed()
+        for wire in (first, *others):
+            wire.request("GET /v2/")
+            assert wire.answer().status == 200
+        first.close()
+        wait_until(lambda: len(served.server.server_state.connections) == 2)
+        with served.connect() as more:
+            more.request("GET /v2/")
+            assert more.answer().status == 200
+
+
+def drip(wire: Wire, drop: bytes) -> None:
+    for _ in range(200):
+        wire.send(drop)
+        threading.Event().wait(0.05)
+
+
+@pytest.mark.parametrize("rest", [b"\r\n", b"x"], ids=["empty lines", "the rest of a refused body"])
+def test_drops_behind_an_answer_keep_no_connection(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.3)
+
+    def refuse(_blocks: object) -> dict[str, Any]:
+        return said(403, "")
+
+    served = serve(Recorded(streaming=refuse))
+    with served.connect() as wire:
+        if rest == b"x":
+            wire.request("PUT /v2/dev/app/blobs/uploads/" + "0" * 32, "Content-Length: 100000")
+        else:
+            wire.request("GET /v2/")
+        assert wire.answer().status in {200, 403}
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            drip(wire, rest)
