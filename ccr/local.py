@@ -33,7 +33,7 @@ from ccr.state import (
 )
 from chalicelib.config import Settings, SettingsError, Variable
 from chalicelib.gateway.application import create_application
-from chalicelib.gateway.server import server_config
+from chalicelib.gateway.server import CONNECTIONS, server_config
 from chalicelib.wiring import ADMINISTRATOR, Deployment
 
 ENGINE_SETS: Final = ("embedded", "real")
@@ -41,6 +41,9 @@ TABLES: Final = {"embedded": ministack.TABLES, "real": dynamodb_local.TABLES}
 VARIABLES: Final = (
     Variable("CCR_HOST", "127.0.0.1", "the address to listen on; 0.0.0.0 for other machines"),
     Variable("CCR_PORT", "5000", "the port to listen on; 0 takes a free one"),
+    Variable(
+        "CCR_CONNECTIONS", "1000", "how many connections may be open at once; more are answered with 503"
+    ),
     Variable("CCR_DATA", ".ccr", "the folder of all state: secrets, tables, objects, logs of the engines"),
     Variable(
         "CCR_ADMIN_PASSWORD",
@@ -63,6 +66,7 @@ class Place:
     port: int
     data: Path
     engines: str
+    connections: int = CONNECTIONS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Place:
@@ -73,8 +77,12 @@ class Place:
         port = environ.get("CCR_PORT") or "5000"
         if not (port.isascii() and port.isdigit() and int(port) < 65536):
             raise SettingsError(f"CCR_PORT takes a port number, or 0 for a free one, not {port!r}")
+        connections = environ.get("CCR_CONNECTIONS") or str(CONNECTIONS)
+        if not (connections.isascii() and connections.isdigit() and int(connections) > 0):
+            raise SettingsError(f"CCR_CONNECTIONS takes a number above 0, not {connections!r}")
         data = Path(environ.get("CCR_DATA") or ".ccr").expanduser()
-        return cls(environ.get("CCR_HOST") or "127.0.0.1", int(port), data.resolve(), engines)
+        host = environ.get("CCR_HOST") or "127.0.0.1"
+        return cls(host, int(port), data.resolve(), engines, int(connections))
 
 
 def serve(environ: MutableMapping[str, str]) -> None:
@@ -90,7 +98,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
             if place.engines == "real" and "CCR_DYNAMODB_ENDPOINT" in running:
                 answer_after_commit(deployment.dynamodb)
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
-            config = server_config(create_application(deployment))
+            config = server_config(create_application(deployment), place.connections)
             text = banner(_address(place, listener), place, password, deployment.settings)
             _Announced(config, text).run(sockets=[listener])
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
@@ -18,6 +20,8 @@ from chalicelib.identity.names import REGISTRY_LIMIT
 from chalicelib.identity.sign_in import LockedError, SignedIn
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import check_name
+
+_HOST: Final = re.compile(r"([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,15 @@ class Challenge:
 
 
 def base_url(services: Services, request: Request) -> str:
-    """Where clients reach this deployment, without a slash at the end."""
+    """Where clients reach this deployment, without a slash at the end. Raises UNSUPPORTED (400)."""
     if services.settings.public_url:
         return services.settings.public_url
-    scheme = request.headers.get("x-forwarded-proto", "https")
-    return f"{scheme}://{request.headers.get('host', '')}"
+    host = request.headers.get("host")
+    if host is not None and not _HOST.fullmatch(host):
+        message = "the Host header is no host and port, which the challenge would have to name"
+        raise RegistryError(ErrorCode.UNSUPPORTED, message, status=400)
+    scheme = "http" if request.headers.get("x-forwarded-proto") == "http" else "https"
+    return f"{scheme}://{host or ''}"
 
 
 def authorise(

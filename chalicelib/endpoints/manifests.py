@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chalicelib.endpoints.event import Request
-from chalicelib.endpoints.responses import Response
+from chalicelib.endpoints.responses import INERT, Response
 from chalicelib.endpoints.services import Call, Services
 from chalicelib.registry.manifests import Precondition, Push, Stored
 from chalicelib.spec.digest import Digest
@@ -27,6 +27,7 @@ def get(services: Services, call: Call) -> Response:
         "Content-Length": str(stored.size),
         "Docker-Content-Digest": stored.digest,
         "ETag": f'"{stored.digest}"',
+        **INERT,
     }
     if _is_known(call.request, stored):
         del headers["Content-Type"], headers["Content-Length"]

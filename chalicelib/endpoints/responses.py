@@ -6,10 +6,16 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from chalicelib.spec.errors import RegistryError
+
+# For bytes that a client chose: a browser that is shown them runs nothing of them.
+INERT: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+}
 
 
 @dataclass(slots=True)
@@ -44,7 +50,8 @@ def as_json(
 
 def refusal(error: RegistryError) -> Response:
     """The error envelope of `spec.md#error-codes`."""
-    return as_json(error.envelope(), status=error.status, headers=error.headers)
+    headers = {**error.headers, "Cache-Control": "no-store"} if error.status == 401 else error.headers
+    return as_json(error.envelope(), status=error.status, headers=headers)
 
 
 def next_page(path: str, parameters: Mapping[str, str]) -> dict[str, str]:

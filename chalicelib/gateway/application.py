@@ -18,6 +18,7 @@ from chalicelib.gateway.events import Answer
 from chalicelib.gateway.incoming import Disconnected, Incoming, Receive
 from chalicelib.gateway.memory import return_large_blocks
 from chalicelib.gateway.passthrough import BLOCK, Passthrough
+from chalicelib.gateway.room import ROOM_BYTES, Room, body_limit, expected
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import SIZE_LIMIT
 
@@ -56,6 +57,7 @@ class Application:
         self._events = ThreadPoolExecutor(EVENTS_AT_ONCE, "event")
         self._uploads = ThreadPoolExecutor(UPLOADS_AT_ONCE, "upload")
         self._passthrough = Passthrough()
+        self._room = Room(ROOM_BYTES)
         self._function_url = handlers.settings.emulate == FUNCTION_URL
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,10 +86,15 @@ class Application:
                 return await self._as_function_url(scope, incoming)
             if self._handlers.carries_upload(method, path):
                 return await self._streamed(scope, incoming)
-            event = events.to_event(scope, await incoming.read(SIZE_LIMIT))
-            return await self._run(self._events, self._handler(path), event)
+            return await self._whole(scope, incoming, body_limit(method, path))
         except RegistryError as error:
             return events.refusal(error)
+
+    async def _whole(self, scope: Scope, incoming: Incoming, limit: int) -> Answer:
+        path = scope["raw_path"].decode("latin-1")
+        async with self._room.hold(expected(scope["headers"], limit)):
+            event = events.to_event(scope, await incoming.read(limit))
+            return await self._run(self._events, self._handler(path), event)
 
     def _handler(self, path: str) -> Callable[..., dict[str, Any]]:
         """The function that the edge would send such a path to."""
@@ -95,13 +102,14 @@ class Application:
 
     async def _as_function_url(self, scope: Scope, incoming: Incoming) -> Answer:
         limit = events.body_limit(function_url=True, manifest_limit=SIZE_LIMIT)
-        body = await incoming.read(limit)
-        event = events.to_event(scope, body)
-        if len(body) > limit or events.is_too_large(event):
-            await incoming.drain()
-            return events.too_large()
         path = scope["raw_path"].decode("latin-1")
-        answer = await self._run(self._events, self._handler(path), event)
+        async with self._room.hold(expected(scope["headers"], limit)):
+            body = await incoming.read(limit)
+            event = events.to_event(scope, body)
+            if len(body) > limit or events.is_too_large(event):
+                await incoming.drain()
+                return events.too_large()
+            answer = await self._run(self._events, self._handler(path), event)
         return events.as_function_url(scope["method"], answer)
 
     async def _streamed(self, scope: Scope, incoming: Incoming) -> Answer:

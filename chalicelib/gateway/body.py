@@ -10,7 +10,6 @@ from typing import Final
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
 HIGH_WATER: Final = 1024 * 1024
-IDLE_SECONDS: Final = 60
 
 
 class BodyPipe:
@@ -18,12 +17,13 @@ class BodyPipe:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.wanted = asyncio.Event()
         self._changed = threading.Condition()
         self._room = asyncio.Event()
         self._chunks: list[bytes] = []
         self._size = 0
         self._ended = False
-        self._broken = False
+        self._broken: RegistryError | None = None
 
     async def feed(self, chunk: bytes) -> None:
         with self._changed:
@@ -44,23 +44,34 @@ class BodyPipe:
 
     def hang_up(self) -> None:
         """The client went away before it had sent everything."""
+        self.give_up(RegistryError(ErrorCode.SIZE_INVALID, "the body ended early; send it again"))
+
+    def give_up(self, error: RegistryError) -> None:
+        """No more will come, and whoever reads is told why."""
         with self._changed:
-            self._broken = True
+            self._broken = self._broken or error
             self._changed.notify()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Raises SIZE_INVALID when the client hangs up, or sends nothing for `IDLE_SECONDS`."""
+        """Raises SIZE_INVALID: 400 when the client hangs up, 408 when it sends too slowly."""
+        self._loop.call_soon_threadsafe(self.wanted.set)
         while chunks := self._take():
             yield from chunks
 
     def _take(self) -> list[bytes]:
         with self._changed:
-            arrived = self._changed.wait_for(self._may_go_on, timeout=IDLE_SECONDS)
-            if self._broken or not arrived:
-                raise RegistryError(ErrorCode.SIZE_INVALID, "the body ended early; send it again")
+            self._changed.wait_for(self._may_go_on)
+            if self._broken is not None:
+                raise self._broken
             chunks, self._chunks, self._size = self._chunks, [], 0
         self._loop.call_soon_threadsafe(self._room.set)
         return chunks
 
     def _may_go_on(self) -> bool:
-        return bool(self._chunks) or self._ended or self._broken
+        return bool(self._chunks) or self._ended or self._broken is not None
+
+
+def too_slow() -> RegistryError:
+    """What was kept before stands: an upload goes on from there."""
+    message = "the body came too slowly; ask the upload how far it got, or send the request again"
+    return RegistryError(ErrorCode.SIZE_INVALID, message, status=408)

@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from chalicelib.gateway.body import IDLE_SECONDS, BodyPipe
-from chalicelib.spec.errors import ErrorCode, RegistryError
+from chalicelib.gateway.body import BodyPipe, too_slow
+from chalicelib.gateway.pace import Pace
 
+READ_SECONDS: Final = 60
 DRAIN_SECONDS: Final = 30
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,28 +37,42 @@ class Incoming:
         return bytes(message.get("body", b""))
 
     async def read(self, limit: int) -> bytes:
-        """The body, or its first `limit` bytes and one more. Raises Disconnected, SIZE_INVALID (400)."""
+        """The body, or its first `limit` bytes and one more. Raises Disconnected, SIZE_INVALID (408)."""
         chunks: list[bytes] = []
         size = 0
-        while not self._ended and size <= limit:
-            try:
-                async with asyncio.timeout(IDLE_SECONDS):
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                while not self._ended and size <= limit:
                     chunks.append(await self.next())
-            except TimeoutError as error:
-                message = "the body ended early; send it again"
-                raise RegistryError(ErrorCode.SIZE_INVALID, message) from error
-            size += len(chunks[-1])
+                    size += len(chunks[-1])
+        except TimeoutError as error:
+            raise too_slow() from error
         return b"".join(chunks)[: limit + 1]
 
     async def pump(self, pipe: BodyPipe) -> None:
-        """Hand the body to the thread that reads `pipe`."""
+        """Hand the body to the thread that reads `pipe`, from when it reads: it may not want it."""
+        await pipe.wanted.wait()
+        pace = Pace()
         try:
             while not self._ended:
-                if body := await self.next():
+                body, kept = await self._next_in(pace)
+                if not kept:
+                    pipe.give_up(too_slow())
+                    return
+                if body:
                     await pipe.feed(body)
             pipe.end()
         except Disconnected:
             pipe.hang_up()
+
+    async def _next_in(self, pace: Pace) -> tuple[bytes, bool]:
+        """What came since, and whether it came fast enough."""
+        loop = asyncio.get_running_loop()
+        began, body = loop.time(), b""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pace.left()):
+                body = await self.next()
+        return body, pace.is_kept(loop.time() - began, len(body))
 
     async def drain(self) -> None:
         """Throw the rest away, while it comes: some clients read no answer before they have sent all."""

@@ -13,6 +13,11 @@ from chalicelib.spec.errors import ErrorCode, RegistryError
 BLOCK: Final = 256 * 1024
 _ASKED: Final = ("range", "if-range")
 _TOLD: Final = ("content-length", "content-range", "accept-ranges", "last-modified")
+# A blob is what a client chose: a browser that is shown it runs nothing of it.
+_INERT: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"sandbox; default-src 'none'"),
+]
 _GOOD: Final = {200, 206}
 _TRIES: Final = 2
 
@@ -37,7 +42,7 @@ class Passthrough:
             answer.release_conn()
             raise _range_outside(answer) if answer.status == 416 else _unavailable()
         told = [(n.encode(), answer.headers[n].encode("latin-1")) for n in _TOLD if n in answer.headers]
-        told += [(b"content-type", b"application/octet-stream"), (b"docker-content-digest", digest)]
+        told += [(b"content-type", b"application/octet-stream"), (b"docker-content-digest", digest), *_INERT]
         return answer.status, told, answer
 
     def _request(self, method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:

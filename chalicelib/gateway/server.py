@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import Any, Final
 
 import uvicorn
@@ -10,9 +11,12 @@ from chalicelib.gateway.protocol import GatewayProtocol
 
 KEEP_ALIVE_SECONDS: Final = 75
 DRAIN_SECONDS: Final = 10
+CONNECTIONS: Final = 1000
+# For S3, DynamoDB, and what else the process has open.
+OTHER_FILES: Final = 128
 
 
-def server_config(application: Any) -> uvicorn.Config:
+def server_config(application: Any, connections: int = CONNECTIONS) -> uvicorn.Config:
     """No access log: the path of an upload is a capability."""
     return uvicorn.Config(
         application,
@@ -23,6 +27,15 @@ def server_config(application: Any) -> uvicorn.Config:
         proxy_headers=False,
         lifespan="off",
         ws="none",
+        limit_concurrency=_affordable(connections),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+
+
+def _affordable(connections: int) -> int:
+    """A connection beyond what the system lets a process open could not even be refused."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return connections
+    return max(1, min(connections, files - OTHER_FILES))

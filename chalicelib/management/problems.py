@@ -36,7 +36,8 @@ def problem(
     }
     if errors:
         document["errors"] = list(errors)
-    return Response(status, PROBLEM_JSON, json.dumps(document), headers=dict(headers or {}))
+    told = {**(headers or {}), **({"Cache-Control": "no-store"} if status == 401 else {})}
+    return Response(status, PROBLEM_JSON, json.dumps(document), headers=told)
 
 
 def of_refusal(error: RefusedError) -> Response[str]:

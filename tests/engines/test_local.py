@@ -33,10 +33,11 @@ def test_defaults_are_this_machine_port_5000_and_embedded_engines() -> None:
 
 def test_every_setting_is_read() -> None:
     told = {"CCR_HOST": "0.0.0.0", "CCR_PORT": "0", "CCR_DATA": "~/images", "CCR_ENGINES": "real"}
-    assert Place.from_environment(told) == Place("0.0.0.0", 0, Path.home() / "images", "real")
+    told["CCR_CONNECTIONS"] = "7"
+    assert Place.from_environment(told) == Place("0.0.0.0", 0, Path.home() / "images", "real", 7)
 
 
-@pytest.mark.parametrize("name", ["CCR_HOST", "CCR_PORT", "CCR_DATA", "CCR_ENGINES"])
+@pytest.mark.parametrize("name", ["CCR_HOST", "CCR_PORT", "CCR_DATA", "CCR_ENGINES", "CCR_CONNECTIONS"])
 def test_empty_setting_is_as_good_as_none(name: str) -> None:
     assert Place.from_environment({name: ""}) == Place.from_environment({})
 
@@ -49,6 +50,8 @@ def test_empty_setting_is_as_good_as_none(name: str) -> None:
         ("CCR_PORT", "65536"),
         ("CCR_PORT", "50 00"),
         ("CCR_PORT", "\N{SUPERSCRIPT TWO}"),
+        ("CCR_CONNECTIONS", "0"),
+        ("CCR_CONNECTIONS", "many"),
         ("CCR_ENGINES", "Real"),
         ("CCR_ENGINES", "dynamodb"),
     ],

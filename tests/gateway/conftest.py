@@ -35,12 +35,12 @@ class Served:
         assert not self.thread.is_alive()
 
 
-Serve = Callable[[Handlers], Served]
+Serve = Callable[..., Served]
 
 
 @contextmanager
-def serving(handlers: Handlers) -> Iterator[Served]:
-    server = uvicorn.Server(server_config(create_application(handlers)))
+def serving(handlers: Handlers, **limits: int) -> Iterator[Served]:
+    server = uvicorn.Server(server_config(create_application(handlers), **limits))
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
@@ -58,7 +58,7 @@ def serving(handlers: Handlers) -> Iterator[Served]:
 def serve() -> Iterator[Serve]:
     """Starts servers of a test's own."""
     with ExitStack() as stack:
-        yield lambda handlers: stack.enter_context(serving(handlers))
+        yield lambda handlers, **limits: stack.enter_context(serving(handlers, **limits))
 
 
 @pytest.fixture(scope="package")

@@ -46,6 +46,8 @@ class Recorded:
         self.events.append(event)
         return said(200, {"answer": "whole"}) if self.answer is None else self.answer(event)
 
+    manage = handler
+
     def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]:
         self.events.append(event)
         if self.streaming is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from chalicelib.gateway import incoming
+from chalicelib.gateway import application, incoming, room
 from chalicelib.spec.manifest import SIZE_LIMIT
 from tests.gateway.conftest import Serve, Served
 from tests.gateway.doubles import Recorded, said
@@ -163,12 +166,86 @@ def test_a_client_that_leaves_in_the_middle_of_a_form_calls_no_handler(
 def test_a_form_that_stops_coming_is_refused(
     served: Served, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(incoming, "READ_SECONDS", 0.1)
     with served.connect() as wire:
         wire.request("POST /token", "Content-Length: 5", body=b"hel")
         answer = wire.answer()
-        assert (answer.status, answer.codes) == (400, ["SIZE_INVALID"])
+        assert (answer.status, answer.codes) == (408, ["SIZE_INVALID"])
     assert not recorded.events
+
+
+def test_a_form_that_comes_byte_by_byte_has_no_more_time_than_any_other(
+    served: Served, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "READ_SECONDS", 0.3)
+    with served.connect() as wire:
+        wire.request("POST /token", "Content-Length: 1000")
+        for _ in range(8):
+            wire.send(b"x")
+            time.sleep(0.05)
+        assert wire.answer().status == 408
+    assert not recorded.events
+
+
+@pytest.mark.parametrize(
+    ("line", "limit"),
+    [
+        ("PUT /v2/dev/app/manifests/v1", SIZE_LIMIT),
+        ("POST /token", room.SMALL_BYTES),
+        ("POST /v2/dev/app/tags/list", room.SMALL_BYTES),
+        ("GET /v2/", room.SMALL_BYTES),
+        ("POST /api/v1/projects", 256 * 1024),
+        ("PUT /api/v1/projects/x", 256 * 1024),
+    ],
+)
+def test_a_handler_gets_no_more_of_a_body_than_it_could_use(
+    served: Served, recorded: Recorded, line: str, limit: int
+) -> None:
+    with served.connect() as wire:
+        wire.request(line, body=LARGE)
+        assert wire.answer().status == 200
+    assert len(base64.b64decode(recorded.events[0]["body"])) == limit + 1
+
+
+def test_a_body_that_no_handler_reads_stays_with_the_client(served: Served, recorded: Recorded) -> None:
+    recorded.streaming = refuse
+    with served.connect() as wire:
+        wire.request(f"PUT {UPLOAD}", "Expect: 100-continue", "Content-Length: 1000000")
+        assert wire.answer().status == 403
+
+
+def test_large_bodies_wait_for_room_while_small_ones_pass(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    monkeypatch.setattr(application, "ROOM_BYTES", 1_000_000)
+    go_on = threading.Event()
+
+    def slow(event: Mapping[str, Any]) -> dict[str, Any]:
+        if event["rawPath"] != "/v2/":
+            go_on.wait(30)
+        return said(200, "")
+
+    recorded = Recorded(answer=slow)
+    served = serve(recorded)
+    body = b"x" * 600_000
+    with ExitStack() as stack:
+        large = [stack.enter_context(served.connect()) for _ in range(3)]
+        for wire in large:
+            stack.enter_context(wire)
+            threading.Thread(
+                target=wire.request, args=("PUT /v2/a/manifests/x",), kwargs={"body": body}
+            ).start()
+        wait_until(lambda: len(recorded.events) == 1)
+        wait_until(lambda: len(served.server.server_state.tasks) == 3)
+        with served.connect() as wire:
+            wire.request("GET /v2/")
+            assert wire.answer().status == 200
+        held = [len(one.cycle.body) for one in served.server.server_state.connections]
+        assert sum(held) < 2 * 350_000
+        assert [event["rawPath"] for event in recorded.events] == ["/v2/a/manifests/x", "/v2/"]
+        go_on.set()
+        assert [wire.answer().status for wire in large] == [200, 200, 200]
+    assert all(len(base64.b64decode(event["body"])) in {0, 600_000} for event in recorded.events)
 
 
 def test_a_handler_that_fails_answers_in_the_envelope_and_says_nothing(

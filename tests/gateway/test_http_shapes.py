@@ -223,10 +223,13 @@ def test_a_client_that_sends_byte_by_byte_is_served(served: Served, recorded: Re
 
 
 def test_pipelined_requests_are_answered_in_order(served: Served, recorded: Recorded) -> None:
+    asked = [f"/v2/{number}" for number in range(protocol.PIPELINE_LIMIT + 1)]
     with served.connect() as wire:
-        wire.send("".join(f"GET /v2/{number} HTTP/1.1\r\n{HOST}\r\n" for number in range(20)))
-        assert [wire.answer().status for _ in range(20)] == [200] * 20
-    assert [event["rawPath"] for event in recorded.events] == [f"/v2/{number}" for number in range(20)]
+        wire.send("".join(f"GET {path} HTTP/1.1\r\n{HOST}\r\n" for path in asked))
+        assert [wire.answer().status for _ in asked] == [200] * len(asked)
+        wire.request("GET /v2/after")
+        assert wire.answer().status == 200
+    assert [event["rawPath"] for event in recorded.events] == [*asked, "/v2/after"]
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
@@ -11,7 +12,7 @@ from moto import mock_aws
 
 from chalicelib.aws import blob_store
 from chalicelib.config import Settings
-from chalicelib.gateway import body
+from chalicelib.gateway import pace
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.manifest import SIZE_LIMIT
 from chalicelib.wiring import Deployment
@@ -125,16 +126,26 @@ def test_nothing_of_an_upload_is_visible_before_it_is_closed(
             assert (answer.status, answer.codes) == (404, [code])
 
 
-def test_a_client_that_stalls_lets_the_session_go(
-    registry: Served, location: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("drops", [0, 20], ids=["says nothing more", "goes on byte by byte"])
+def test_a_client_that_is_too_slow_lets_the_session_go_and_may_resume_it(
+    registry: Served, location: str, monkeypatch: pytest.MonkeyPatch, drops: int
 ) -> None:
-    monkeypatch.setattr(body, "IDLE_SECONDS", 0.2)
     with registry.connect() as wire:
-        wire.request(f"PATCH {location}", "Content-Length: 10", body=b"hello")
+        wire.request(f"PATCH {location}", body=b"kept")
+        location = wire.answer().headers["location"]
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.3)
+    with registry.connect() as wire:
+        wire.request(f"PATCH {location}", "Content-Length: 100", body=b"slow")
+        for _ in range(drops):
+            wire.send(b"x")
+            time.sleep(0.03)
         answer = wire.answer()
-        assert (answer.status, answer.codes) == (400, ["SIZE_INVALID"])
+        assert (answer.status, answer.codes) == (408, ["SIZE_INVALID"])
+    monkeypatch.undo()
     with registry.connect() as wire:
-        wire.request(f"PUT {location}?digest={Digest.of(b'hello')}", body=b"hello")
+        wire.request(f"GET {location}")
+        assert wire.answer().headers["range"] == "0-3"
+        wire.request(f"PUT {location}?digest={Digest.of(b'kept, all')}", "Content-Range: 4-8", body=b", all")
         assert wire.answer().status == 201
 
 

@@ -42,6 +42,8 @@ def test_a_blob_comes_whole_on_a_connection_that_goes_on(gateway: Served, storag
             assert (answer.status, answer.body) == (200, CONTENT)
             assert answer.headers["docker-content-digest"] == DIGEST
             assert answer.headers["content-type"] == "application/octet-stream"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
             assert "x-amz-request-id" not in answer.headers
             assert "location" not in answer.headers
 
