@@ -27,13 +27,6 @@ _FORM: Final = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
 # 16 MiB and about 40 ms each: two at a time, so that guessing costs the server little memory.
 _COST: Final = {"n": 2**14, "r": 8, "p": 1}
 _SLOTS: Final = threading.BoundedSemaphore(2)
-# A third of a second of work: who came later would keep a thread from those who need none of it.
-QUEUE_LIMIT: Final = 16
-_QUEUE: Final = threading.BoundedSemaphore(QUEUE_LIMIT)
-
-
-class BusyError(Exception):
-    """As many passwords are being checked as may wait; nothing is known about this one."""
 
 
 def make_secret() -> str:
@@ -49,7 +42,7 @@ def is_generated(secret: str) -> bool:
 def hash_secret(secret: str) -> str:
     salt = secrets.token_bytes(16)
     kind = "sha256" if is_generated(secret) else "scrypt"
-    return f"{kind}${_encode(salt)}${_encode(_derive(kind, secret, salt, waits=True))}"
+    return f"{kind}${_encode(salt)}${_encode(_derive(kind, secret, salt))}"
 
 
 def could_match(secret: str, stored: str) -> bool:
@@ -58,10 +51,7 @@ def could_match(secret: str, stored: str) -> bool:
 
 
 def matches(secret: str, stored: str) -> bool:
-    """Whether `stored` is the hash of `secret`. How long it takes depends on the form of `secret` alone.
-
-    Raises BusyError.
-    """
+    """Whether `stored` is the hash of `secret`. How long it takes depends on the form of `secret` alone."""
     kind, salt, expected = stored.split("$")
     if not could_match(secret, stored):
         matches_nobody(secret)
@@ -70,21 +60,16 @@ def matches(secret: str, stored: str) -> bool:
 
 
 def matches_nobody(secret: str) -> None:
-    """Take as long as `matches` does, for a credential that is not there. Raises BusyError."""
+    """Take as long as `matches` does, for a credential that is not there."""
     kind = "sha256" if is_generated(secret) else "scrypt"
     _derive(kind, secret, bytes(16))
 
 
-def _derive(kind: str, secret: str, salt: bytes, *, waits: bool = False) -> bytes:
+def _derive(kind: str, secret: str, salt: bytes) -> bytes:
     if kind == "sha256":
         return hmac.digest(salt, secret.encode(), "sha256")
-    if not _QUEUE.acquire(blocking=waits):
-        raise BusyError
-    try:
-        with _SLOTS:
-            return hashlib.scrypt(secret.encode(), salt=salt, **_COST)
-    finally:
-        _QUEUE.release()
+    with _SLOTS:
+        return hashlib.scrypt(secret.encode(), salt=salt, **_COST)
 
 
 def _checksum(body: str) -> str:

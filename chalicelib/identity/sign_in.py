@@ -15,14 +15,13 @@ from typing import Final, Protocol
 from chalicelib.identity.attempts import ADDRESS, CREDENTIAL, Attempts, after_failure, wait_seconds
 from chalicelib.identity.audit import Record, Trail
 from chalicelib.identity.credentials import Credential, Kind, Trust
-from chalicelib.identity.secret import LIMIT, BusyError, could_match, is_generated, matches, matches_nobody
+from chalicelib.identity.secret import LIMIT, could_match, is_generated, matches, matches_nobody
 from chalicelib.identity.tenancy import Registry
 
 ID_LIMIT: Final = 128
 USED_EVERY_SECONDS: Final = 300
 REMEMBERED: Final = 256
 REMEMBERED_SECONDS: Final = 60
-BUSY_SECONDS: Final = 1
 LOCKED_ADDRESSES: Final = 10_000
 NO_ACCOUNT: Final = "-"
 
@@ -61,7 +60,7 @@ class IdTokens(Protocol):
 
 @dataclass(slots=True)
 class LockedError(Exception):
-    """Too many failures, or too many logins at once: nothing is tried before `seconds` have passed."""
+    """Too many failures: nothing is tried before `seconds` have passed."""
 
     seconds: int
 
@@ -92,11 +91,7 @@ class SignIn:
         if not id_ or len(id_.encode()) > ID_LIMIT or not secret or len(secret) > LIMIT:
             return None
         found = self._look_up(id_, address, registries)
-        try:
-            proven = self._proves(found.credential, secret)
-        except BusyError as error:
-            raise LockedError(BUSY_SECONDS) from error
-        if proven:
+        if self._proves(found.credential, secret):
             return self._signed_in(found, address)
         self._failed(id_, address, found)
         return None
