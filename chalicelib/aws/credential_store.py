@@ -146,7 +146,7 @@ def _document(credential: Credential) -> dict[str, Any]:
         "kind": credential.kind,
         "secrets": [[secret.hash, secret.expires] for secret in credential.secrets],
         "roles": dict(credential.roles),
-        "grants": [[grant.pattern, sorted(grant.actions)] for grant in credential.grants],
+        "grants": [[one.pattern, sorted(one.actions), one.incarnation] for one in credential.grants],
         "project": credential.project,
         "trust": [trust.issuer, trust.audience, trust.subject, dict(trust.claims)] if trust else None,
         "title": credential.title,
@@ -166,7 +166,10 @@ def _credential(model: Any) -> Credential:
         kind=Kind(document["kind"]),
         secrets=tuple(Secret(hash_, expires) for hash_, expires in document["secrets"]),
         roles={project: Role(role) for project, role in document["roles"].items()},
-        grants=tuple(Grant(pattern, frozenset(actions)) for pattern, actions in document["grants"]),
+        grants=tuple(
+            Grant(pattern, frozenset(actions), incarnation)
+            for pattern, actions, incarnation in document["grants"]
+        ),
         project=document["project"],
         trust=Trust(*document["trust"]) if document["trust"] else None,
         title=document["title"],

@@ -92,18 +92,25 @@ def sign_in(services: Services, request: Request, scopes: Sequence[Scope]) -> Si
 
 
 def by_secret(
-    services: Services, request: Request, id_: str, secret: str, scopes: Sequence[Scope]
+    services: Services,
+    request: Request,
+    id_: str,
+    secret: str,
+    scopes: Sequence[Scope],
+    *,
+    is_exchange: bool = False,
 ) -> SignedIn | None:
     """Raises TOOMANYREQUESTS (429)."""
+    named = registries_of(scopes)
     try:
-        return services.sign_in.by_secret(id_, secret, request.source_ip, registries_of(scopes))
+        return services.sign_in.by_secret(id_, secret, request.source_ip, named, is_exchange=is_exchange)
     except LockedError as error:
         raise locked(error) from error
 
 
 def locked(error: LockedError) -> RegistryError:
-    message = f"too many failed logins: try again in {error.seconds} seconds"
-    return RegistryError(ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": str(error.seconds)})
+    headers = {"Retry-After": str(error.seconds)}
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, error.message, headers=headers)
 
 
 def registries_of(scopes: Sequence[Scope]) -> set[str]:

@@ -22,7 +22,8 @@ class Revocations:
     """A process looks again after `FRESH_SECONDS`, so a revoked credential stops within that time."""
 
     store: RevocationStore
-    clock: Callable[[], float] = time.monotonic
+    # Not the monotonic clock, which may stand still while a function is frozen.
+    clock: Callable[[], float] = time.time
     _known: Mapping[str, int] = field(default_factory=dict)
     _read: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -39,4 +40,4 @@ class Revocations:
         return self._known
 
     def _is_stale(self) -> bool:
-        return self._read is None or self.clock() - self._read > FRESH_SECONDS
+        return self._read is None or not 0 <= self.clock() - self._read <= FRESH_SECONDS

@@ -144,12 +144,13 @@ def change_project(project: NamePath, change: ProjectChange) -> Response[Project
 
 @router.delete("/projects/<project>", tags=["projects"], responses={204: {"description": "deleted"}})
 def delete_project(project: NamePath) -> Response[None]:
-    """Refused (409) while it has registries."""
+    """Refused (409) while it has registries. Its robots go with it, and what roles users had in it."""
     services, caller = services_of(router.context), caller_of(router.context)
     before = _seen_project(project)
     _require(caller.credential.may(WRITE_PROJECT, project), "delete this project")
     caller.check_version("project", project, before.version)
     services.tenancy.delete_project(before)
+    services.desk.forget_project(before.account, before.name)
     return Response(204)
 
 
@@ -242,7 +243,10 @@ def change_registry(registry: NamePath, change: RegistryChange) -> Response[Regi
 
 @router.delete("/registries/<registry>", tags=["registries"], responses={204: {"description": "deleted"}})
 def delete_registry(registry: NamePath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
-    """Refused (409) while it holds images, unless forced. Its name stays reserved for 30 days."""
+    """Refused (409) while it holds images, unless forced. Its name stays reserved for 30 days.
+
+    The robot named after it goes with it, and so do the grants of others on it.
+    """
     services, caller = services_of(router.context), caller_of(router.context)
     before = seen_registry(registry)
     _require(caller.credential.may(WRITE_REGISTRY, before.project), "delete this registry")
@@ -253,6 +257,7 @@ def delete_registry(registry: NamePath, force: Annotated[bool, Query()] = False)
         message = f"the registry {registry!r} still holds {holding[0].name!r}: delete it, or force"
         raise RefusedError(Reason.CONFLICT, message)
     deleting = services.tenancy.begin_deletion(before)
+    services.desk.forget_registry(deleting)
     for repository in repositories:
         services.emptying.empty(repository, caller.actor)
     services.tenancy.end_deletion(deleting)
@@ -269,8 +274,7 @@ def seen_registry(name: str) -> Registry:
 
 
 def sees_registry(by: Credential, registry: Registry) -> bool:
-    named = registry.project == by.project and any(one.registry == registry.name for one in by.grants)
-    return by.may(READ, registry.project) or named
+    return by.may(READ, registry.project) or bool(by.grants_on(registry))
 
 
 def _repositories(registry: Registry) -> Iterator[Repository]:
