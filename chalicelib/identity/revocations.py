@@ -36,7 +36,9 @@ class Revocations:
         if self._is_stale():
             with self._lock:
                 if self._is_stale():
-                    self._known, self._read = self.store.revoked(), self.clock()
+                    # From before the read on: what is written meanwhile may be missing from it.
+                    began = self.clock()
+                    self._known, self._read = self.store.revoked(), began
         return self._known
 
     def _is_stale(self) -> bool:
