@@ -212,6 +212,11 @@ class CredentialDesk:
         for one in self._all(account):
             self._let_go(one, lambda held: _without_project(held, project))
 
+    def forget_account(self, account: str) -> None:
+        """When it goes, and before another gets its id: lists are behind, and may have missed the newest."""
+        for one in self._all(account):
+            self._let_go(one, lambda _held: None)
+
     def _all(self, account: str) -> Iterator[Credential]:
         after = ""
         while some := self.store.page(account, after, PAGE):

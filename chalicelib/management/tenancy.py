@@ -62,6 +62,7 @@ def create_account(account: AccountIn) -> Response[AccountMade]:
     services, by = services_of(router.context), caller_of(router.context).credential
     _require(by.is_operator and by.kind is Kind.USER, "make accounts")
     made = services.tenancy.create_account(account.id, account.title)
+    services.desk.forget_account(made.id)
     roles = {EVERY_PROJECT: Role.OWNER}
     try:
         owner, secret = services.desk.create_user(by, account.owner, roles, account=made.id)
@@ -98,9 +99,7 @@ def delete_account(account: NamePath) -> Response[None]:
     _require(caller.credential.is_operator and account != caller.credential.account, "delete this account")
     caller.check_version("account", account, before.version)
     services.tenancy.delete_account(before)
-    while some := services.desk.store.page(account, "", 100):
-        if not [one for one in some if services.desk.store.remove(one)]:
-            break
+    services.desk.forget_account(account)
     return Response(204)
 
 

@@ -156,6 +156,22 @@ def test_what_was_had_in_a_deleted_project_is_nothing_in_the_next_of_its_name(es
     assert estate.caller("coder").api("GET", "/projects/shop").status == 200
 
 
+def test_a_credential_that_a_deleted_account_left_is_nothing_in_the_next_of_its_id(estate: Estate) -> None:
+    admin = estate.caller("admin")
+    estate.made("admin", "/accounts", {"id": "third", "owner": "third-owner"})
+    store = estate.ground.deployment.credentials
+    missed = store.get("third-owner")
+    assert missed is not None
+    assert estate.caller("third-owner").api("DELETE", "/projects/default").status == 204
+    assert admin.api("DELETE", "/accounts/third").status == 204
+    assert store.get("third-owner") is None
+    assert store.put(replace(missed, version=1))
+    made = admin.api("POST", "/accounts", {"id": "third", "owner": "another-owner"})
+    assert made.status == 201
+    assert store.get("third-owner") is None
+    assert estate.caller("third-owner").api("GET", "/whoami").status == 401
+
+
 def test_a_deleted_registry_is_as_one_that_never_was(estate: Estate) -> None:
     delete(estate)
     for id_ in ("acme-owner", "rival-owner"):
