@@ -18,6 +18,7 @@ from chalicelib.aws.tenancy_store import registry_row
 from chalicelib.identity.attempts import FORGET_SECONDS, Attempts
 from chalicelib.identity.credentials import Credential, Kind, Secret, Trust
 from chalicelib.identity.grants import Grant
+from chalicelib.identity.revocations import registry_id
 from chalicelib.identity.roles import Role
 from chalicelib.identity.sign_in import Found
 from chalicelib.identity.tenancy import Registry
@@ -60,6 +61,9 @@ class DynamoCredentialStore:
         transaction = TransactWrite(connection=self._connection)
         transaction.delete(table(credential.id), condition=table.version == credential.version)
         return self._commit(transaction, credential.id, credential.generation + 1)
+
+    def revoke_registry(self, name: str, at: int) -> None:
+        self._revocation(registry_id(name), at).save()
 
     def revoked(self) -> Mapping[str, int]:
         table = self._tables.revocations
@@ -116,9 +120,7 @@ class DynamoCredentialStore:
 
     def _commit(self, transaction: TransactWrite, id_: str, generation: int | None) -> bool:
         if generation is not None:
-            table = self._tables.revocations
-            row = table(all="all", id=id_, generation=generation, expires=datetime.now(UTC) + _REVOKED)
-            transaction.save(row)
+            transaction.save(self._revocation(id_, generation))
         try:
             transaction._commit()  # noqa: SLF001 - its context manager, without a block to run
         except TransactWriteError as error:
@@ -127,6 +129,10 @@ class DynamoCredentialStore:
                 return False
             raise
         return True
+
+    def _revocation(self, id_: str, generation: int) -> Any:
+        expires = datetime.now(UTC) + _REVOKED
+        return self._tables.revocations(all="all", id=id_, generation=generation, expires=expires)
 
     def _model(self, credential: Credential) -> Any:
         return self._tables.credentials(

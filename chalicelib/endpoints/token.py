@@ -162,7 +162,7 @@ def _issued(
 ) -> dict[str, Any]:
     credential = signed_in.credential
     allowed = granted(credential, scopes, services.opening.opened(signed_in, scopes))
-    token, issued = services.tokens.issue(credential.principal(allowed), signed_in.expires)
+    token, issued = services.tokens.issue(signed_in.principal(allowed), signed_in.expires)
     scope = " ".join(str(one) for one in allowed)
     detail = {"scope": scope}
     at = int(time.time() * 1000)

@@ -50,6 +50,9 @@ class CredentialStore(Protocol):
         ...
 
     def remove(self, credential: Credential) -> bool: ...
+    def revoke_registry(self, name: str, at: int) -> None:
+        """What was issued for it before `at` (epoch milliseconds) stops counting."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +206,14 @@ class CredentialDesk:
 
     def forget_registry(self, registry: Registry) -> None:
         """While it is deleted: its grants go, and with them the robot named after it that has no others."""
+        self.end_tokens(registry)
         named = self.store.get(registry.name)
         for one in [*([named] if named else []), *self._all(registry.account)]:
             self._let_go(one, lambda held: _without_registry(held, registry))
+
+    def end_tokens(self, registry: Registry) -> None:
+        """When it is deleted or moved: what was issued for it, to users too, and uploads under way."""
+        self.store.revoke_registry(registry.name, int(self.clock() * 1000))
 
     def forget_project(self, account: str, project: str) -> None:
         """Its robots and trusts go with it, and the roles in it: the next one of that name is another."""

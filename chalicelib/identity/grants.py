@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -93,7 +93,8 @@ class Scope:
 class Principal:
     """Somebody who has proved who they are, and what this proof is good for: repositories by exact name.
 
-    `everywhere` is what they may do in every registry of the account; `generation` that of their credential.
+    `everywhere` is what they may do in every registry of the account; `generation` that of their credential;
+    `issued` (epoch milliseconds) is when that was looked at.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Principal:
     everywhere: frozenset[str] = frozenset()
     generation: int = 0
     address: str = ""
+    issued: int = field(default=0, compare=False)
 
     @property
     def may_list(self) -> bool:

@@ -13,8 +13,16 @@ FRESH_SECONDS: Final = 20
 
 class RevocationStore(Protocol):
     def revoked(self) -> Mapping[str, int]:
-        """The generation that each credential changed lately has now; a deleted one, one more than it had."""
+        """The generation that each credential changed lately has now; a deleted one, one more than it had.
+
+        For a registry that was deleted or moved, when that was (epoch milliseconds).
+        """
         ...
+
+
+def registry_id(name: str) -> str:
+    """Beside the ids of credentials, none of which has a slash."""
+    return f"registry/{name}"
 
 
 @dataclass(slots=True)
@@ -31,6 +39,10 @@ class Revocations:
     def stand(self, id_: str, generation: int) -> bool:
         """Whether what was issued to that generation of the credential still counts."""
         return generation >= self._current().get(id_, 0)
+
+    def reach(self, registry: str, issued: int) -> bool:
+        """Whether what was looked at then still counts in the registry."""
+        return issued >= self._current().get(registry_id(registry), 0)
 
     def _current(self) -> Mapping[str, int]:
         if self._is_stale():

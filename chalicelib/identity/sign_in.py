@@ -9,12 +9,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from chalicelib.identity.attempts import ADDRESS, CREDENTIAL, Attempts, after_failure, origin, wait_seconds
 from chalicelib.identity.audit import Record, Trail
 from chalicelib.identity.credentials import Credential, Kind, Secret, Trust
+from chalicelib.identity.grants import Principal, Scope
 from chalicelib.identity.names import check_credential_id
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.secret import LIMIT, BusyError, could_match, is_generated, matches, matches_nobody
@@ -75,11 +76,18 @@ class LockedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """`secret` is the one that proved it, or that a refresh token was given for; a trust has none."""
+    """`secret` is the one that proved it, or that a refresh token was given for; a trust has none.
+
+    `at` (epoch milliseconds) is before the read: what is revoked later may not be in it.
+    """
 
     credential: Credential
     registries: Mapping[str, Registry]
     secret: Secret | None = None
+    at: int = 0
+
+    def principal(self, access: tuple[Scope, ...]) -> Principal:
+        return replace(self.credential.principal(access), issued=self.at)
 
     @property
     def expires(self) -> int | None:
@@ -123,13 +131,14 @@ class SignIn:
         """
         if not _is_id(id_) or not secret or len(secret) > LIMIT:
             return None
+        began = self.clock()
         found = self._look_up(id_, address, registries)
         credential = found.credential
         if credential is not None and (credential.kind is Kind.TRUST or is_exchange):
             if self._is_trusted(credential, secret):
-                return self._signed_in(found, None, address)
+                return self._signed_in(found, None, address, began)
         elif (proof := self._proof(credential, secret)) is not None:
-            return self._signed_in(found, proof, address)
+            return self._signed_in(found, proof, address, began)
         self._failed(id_, address, found, {"by": "id_token"} if is_exchange else {})
         return None
 
@@ -140,12 +149,13 @@ class SignIn:
 
         One read, and a write for each failure: a token that was taken away is a guess like any other.
         """
+        now = self.clock()
         found = self._look_up(id_, address, registries)
-        credential, now = found.credential, self.clock()
+        credential = found.credential
         if credential is not None and credential.generation == generation and credential.lives(now):
             for one in credential.secrets:
                 if one.id == secret and one.lives(now):
-                    return self._signed_in(found, one, address)
+                    return self._signed_in(found, one, address, now)
         self._failed(id_, address, found, {"by": "refresh_token"})
         return None
 
@@ -193,12 +203,12 @@ class SignIn:
                 self._remembered.popitem(last=False)
         return True
 
-    def _signed_in(self, found: Found, secret: Secret | None, address: str) -> SignedIn:
+    def _signed_in(self, found: Found, secret: Secret | None, address: str, began: float) -> SignedIn:
         credential, now = found.credential, int(self.clock())
         assert credential is not None  # noqa: S101 - narrows the type
         if now - credential.used > USED_EVERY_SECONDS or found.by_credential:
             self.directory.used(credential, address, now)
-        return SignedIn(credential, found.registries, secret)
+        return SignedIn(credential, found.registries, secret, int(began * 1000))
 
     def _failed(self, id_: str, address: str, found: Found, detail: Mapping[str, str]) -> None:
         now, source = int(self.clock()), origin(address)

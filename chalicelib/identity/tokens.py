@@ -40,6 +40,7 @@ class Tokens:
         now, lifetime = int(self.clock()), self.lifetime(expires)
         claims = self._claims(principal.id, principal.generation, self.service, now, lifetime) | {
             "account": principal.account,
+            "at": principal.issued,
             "everywhere": sorted(principal.everywhere),
             "access": [
                 {"type": s.kind, "name": s.name, "actions": list(s.actions)} for s in principal.access
@@ -128,4 +129,5 @@ def _principal(claims: dict[str, Any]) -> Principal:
         access=tuple(Scope(e["type"], e["name"], tuple(e["actions"])) for e in claims["access"]),
         everywhere=frozenset(claims["everywhere"]),
         generation=int(claims["gen"]),
+        issued=int(claims.get("at", 0)),
     )

@@ -237,6 +237,8 @@ def change_registry(registry: NamePath, change: RegistryChange) -> Response[Regi
     caller.check_version("registry", registry, before.version)
     title = before.title if change.title is None else change.title
     after = services.tenancy.change_registry(before, title=title, project=project)
+    if after.project != before.project:
+        services.desk.end_tokens(after)
     return answered(_registry(after), version=after.version)
 
 

@@ -122,6 +122,39 @@ def test_a_grant_that_a_deletion_missed_is_nothing_on_the_next_of_its_name(estat
     assert estate.caller("ci").api("GET", "/registries/dev").status == 404
 
 
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+def test_a_users_token_and_upload_end_with_it(estate: Estate, how: str) -> None:
+    """Whatever roles the user has where it is, or where the next of its name is."""
+    estate.user("acme-owner", "coder", shop="developer")
+    coder, owner = estate.caller("coder"), estate.caller("acme-owner")
+    tokens = [one.with_token("repository:dev/app:pull,push") for one in (coder, owner)]
+    other = coder.with_token("repository:stage/app:pull")
+    uploads = [one.v2("POST", "/v2/dev/app/blobs/uploads/").headers["location"] for one in [*tokens, coder]]
+    estate.ground.clock.advance(1)
+    if how == "deleted":
+        delete(estate)
+        assert take(estate, "acme-owner", "lab") == 201
+        estate.push("acme-owner", "dev/app")
+    else:
+        assert owner.api("PATCH", "/registries/dev", {"project": "lab"}).status == 200
+    estate.ground.let_revocations_arrive()
+    for token in tokens:
+        refused = token.v2("GET", "/v2/dev/app/manifests/v1")
+        assert refused.status == 401
+        assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+    for upload in uploads:
+        assert Caller(estate.ground.deployment).v2("PATCH", upload, body=b"x").status == 404
+    assert other.v2("GET", "/v2/stage/app/manifests/v1").status == 200
+    assert coder.v2("GET", "/v2/dev/app/manifests/v1").status == 403
+    again = owner.with_token("repository:dev/app:pull,push")
+    assert again.v2("GET", "/v2/dev/app/manifests/v1").status == 200
+    for caller in (again, owner):
+        opened = caller.v2("POST", "/v2/dev/app/blobs/uploads/")
+        assert (
+            Caller(estate.ground.deployment).v2("PATCH", opened.headers["location"], body=b"x").status == 202
+        )
+
+
 def test_the_robot_named_after_it_goes_with_it_and_comes_anew(estate: Estate) -> None:
     owner = estate.caller("acme-owner")
     made = owner.api("POST", "/registries", {"name": "fresh", "project": "shop"}).document

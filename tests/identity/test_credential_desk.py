@@ -466,7 +466,7 @@ def test_a_forgotten_registry_takes_its_grants_and_its_own_robot_with_it(
     assert set(before) - set(store.rows) == {"dev"}
     left = {id_: [one.pattern for one in store.rows[id_].grants] for id_ in ("prod", "ci", "cd", "gh")}
     assert left == {"prod": ["prod/*"], "ci": [], "cd": ["prod/*"], "gh": ["prod/*"]}
-    assert set(store.revocations) == {"dev", "prod", "ci", "gh"}
+    assert set(store.revocations) == {"registry/dev", "dev", "prod", "ci", "gh"}
     assert store.rows["cd"] == before["cd"]
     assert store.rows[owner.id] == before[owner.id]
 

@@ -398,3 +398,20 @@ def test_an_address_of_ipv4_is_the_same_when_it_is_written_as_ipv6(desk: Desk) -
         assert desk.wait(f"guess-{number}", "a guess", f"::ffff:{ADDRESS_1}") == 0
     assert desk.wait("ci", SECRET, ADDRESS_1) == 2
     assert desk.works("ci", SECRET, f"::ffff:{ADDRESS_2}")
+
+
+def test_what_is_issued_dates_from_before_the_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that is deleted meanwhile may still be in what was read."""
+    real = desk.store.look_up
+
+    def slow(*asked: Any) -> Any:
+        found = real(*asked)
+        desk.clock.now += 2
+        return found
+
+    monkeypatch.setattr(desk.store, "look_up", slow)
+    signed_in = desk.sign_in.by_secret("ci", SECRET, ADDRESS_1)
+    refreshed = desk.sign_in.by_generation("ci", 1, desk.secret_id, ADDRESS_1)
+    assert signed_in is not None
+    assert refreshed is not None
+    assert (signed_in.principal(()).issued, refreshed.principal(()).issued) == (NOW * 1000, (NOW + 2) * 1000)
