@@ -29,8 +29,9 @@ reference: $(VENV)/dev.stamp ## write docs/reference.md from the code
 
 check: lint test ## what a change must pass
 
-bench: $(VENV)/dev.stamp ## measure pushes, pulls and requests, beside docker-registry where it is installed
+bench: $(VENV)/dev.stamp ## measure pushes, pulls, requests and tokens, beside docker-registry where it is installed
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.tokens
 
 kill-test: $(VENV)/dev.stamp ## kill -9 of everything during pushes, 20 times on each engine set
 	$(BIN)/python -m tests.engines.kill --engines embedded --tries 20

@@ -18,6 +18,7 @@ from chalicelib.aws.tenancy_store import registry_row
 from chalicelib.identity.attempts import FORGET_SECONDS, Attempts
 from chalicelib.identity.credentials import Credential, Kind, Secret, Trust
 from chalicelib.identity.grants import Grant
+from chalicelib.identity.revocations import registry_id
 from chalicelib.identity.roles import Role
 from chalicelib.identity.sign_in import Found
 from chalicelib.identity.tenancy import Registry
@@ -60,6 +61,9 @@ class DynamoCredentialStore:
         transaction = TransactWrite(connection=self._connection)
         transaction.delete(table(credential.id), condition=table.version == credential.version)
         return self._commit(transaction, credential.id, credential.generation + 1)
+
+    def revoke_registry(self, name: str, at: int) -> None:
+        self._revocation(registry_id(name), at).save()
 
     def revoked(self) -> Mapping[str, int]:
         table = self._tables.revocations
@@ -116,9 +120,7 @@ class DynamoCredentialStore:
 
     def _commit(self, transaction: TransactWrite, id_: str, generation: int | None) -> bool:
         if generation is not None:
-            table = self._tables.revocations
-            row = table(all="all", id=id_, generation=generation, expires=datetime.now(UTC) + _REVOKED)
-            transaction.save(row)
+            transaction.save(self._revocation(id_, generation))
         try:
             transaction._commit()  # noqa: SLF001 - its context manager, without a block to run
         except TransactWriteError as error:
@@ -127,6 +129,10 @@ class DynamoCredentialStore:
                 return False
             raise
         return True
+
+    def _revocation(self, id_: str, generation: int) -> Any:
+        expires = datetime.now(UTC) + _REVOKED
+        return self._tables.revocations(all="all", id=id_, generation=generation, expires=expires)
 
     def _model(self, credential: Credential) -> Any:
         return self._tables.credentials(
@@ -146,7 +152,7 @@ def _document(credential: Credential) -> dict[str, Any]:
         "kind": credential.kind,
         "secrets": [[secret.hash, secret.expires] for secret in credential.secrets],
         "roles": dict(credential.roles),
-        "grants": [[grant.pattern, sorted(grant.actions)] for grant in credential.grants],
+        "grants": [[one.pattern, sorted(one.actions), one.incarnation] for one in credential.grants],
         "project": credential.project,
         "trust": [trust.issuer, trust.audience, trust.subject, dict(trust.claims)] if trust else None,
         "title": credential.title,
@@ -166,7 +172,10 @@ def _credential(model: Any) -> Credential:
         kind=Kind(document["kind"]),
         secrets=tuple(Secret(hash_, expires) for hash_, expires in document["secrets"]),
         roles={project: Role(role) for project, role in document["roles"].items()},
-        grants=tuple(Grant(pattern, frozenset(actions)) for pattern, actions in document["grants"]),
+        grants=tuple(
+            Grant(pattern, frozenset(actions), incarnation)
+            for pattern, actions, incarnation in document["grants"]
+        ),
         project=document["project"],
         trust=Trust(*document["trust"]) if document["trust"] else None,
         title=document["title"],

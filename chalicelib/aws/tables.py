@@ -76,6 +76,7 @@ class RegistryModel(Model):
     created = NumberAttribute()
     version = NumberAttribute()
     reserved = NumberAttribute(default=0)
+    incarnation = NumberAttribute(default=0)
     account_name = AccountRegistryIndex()
 
 

@@ -93,6 +93,7 @@ class DynamoTenancyStore:
             created=registry.created,
             version=registry.version,
             reserved=registry.reserved,
+            incarnation=registry.incarnation,
         )
 
 
@@ -106,6 +107,7 @@ def registry_row(model: Any) -> Registry:
         created=int(model.created),
         version=int(model.version),
         reserved=int(model.reserved or 0),
+        incarnation=int(model.incarnation or 0),
     )
 
 

@@ -59,9 +59,9 @@ def authorise(
     would change nothing, whether the repository exists or not; TOOMANYREQUESTS (429) after many failures;
     NAME_INVALID (400) to any caller who has proved who they are: there is nothing to have a right to.
     """
-    kind, _, value = request.headers.get("authorization", "").partition(" ")
-    is_bearer = kind.lower() == "bearer"
-    principal = by_token(services, value.strip()) if is_bearer else _by_basic(services, request, action, name)
+    is_bearer = request.headers.get("authorization", "").partition(" ")[0].lower() == "bearer"
+    by = _by_token if is_bearer else _by_basic
+    principal = by(services, request, action, name)
     if principal is None:
         message = "authentication required: log in with a credential of this registry"
         error = "invalid_token" if is_bearer else ""
@@ -79,12 +79,12 @@ def authorise(
     raise RegistryError(ErrorCode.DENIED, f"this credential may not {action} here")
 
 
-def by_token(services: Services, token: str) -> Principal | None:
-    """Without a read, but for a look at what was revoked now and then."""
-    principal = services.tokens.verify(token)
-    if principal is None or not services.revocations.stand(principal.id, principal.generation):
-        return None
-    return principal
+def stands(services: Services, principal: Principal, name: str) -> bool:
+    """Without a read, but for a look at what was revoked now and then. `name` may be ''."""
+    if not services.revocations.stand(principal.id, principal.generation):
+        return False
+    registry = name.partition("/")[0]
+    return not registry or services.revocations.reach(registry, principal.issued)
 
 
 def sign_in(services: Services, request: Request, scopes: Sequence[Scope]) -> SignedIn | None:
@@ -100,18 +100,25 @@ def sign_in(services: Services, request: Request, scopes: Sequence[Scope]) -> Si
 
 
 def by_secret(
-    services: Services, request: Request, id_: str, secret: str, scopes: Sequence[Scope]
+    services: Services,
+    request: Request,
+    id_: str,
+    secret: str,
+    scopes: Sequence[Scope],
+    *,
+    is_exchange: bool = False,
 ) -> SignedIn | None:
     """Raises TOOMANYREQUESTS (429)."""
+    named = registries_of(scopes)
     try:
-        return services.sign_in.by_secret(id_, secret, request.source_ip, registries_of(scopes))
+        return services.sign_in.by_secret(id_, secret, request.source_ip, named, is_exchange=is_exchange)
     except LockedError as error:
         raise locked(error) from error
 
 
 def locked(error: LockedError) -> RegistryError:
-    message = f"too many failed logins: try again in {error.seconds} seconds"
-    return RegistryError(ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": str(error.seconds)})
+    headers = {"Retry-After": str(error.seconds)}
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, error.message, headers=headers)
 
 
 def registries_of(scopes: Sequence[Scope]) -> set[str]:
@@ -128,6 +135,12 @@ def scope_for(action: str, name: str) -> str:
     return f"repository:{name}:{actions}"
 
 
+def _by_token(services: Services, request: Request, _action: str, name: str) -> Principal | None:
+    token = request.headers["authorization"].partition(" ")[2].strip()
+    principal = services.tokens.verify(token)
+    return principal if principal is not None and stands(services, principal, name) else None
+
+
 def _by_basic(services: Services, request: Request, action: str, name: str) -> Principal | None:
     """Everything that the credential may do on what the request names."""
     names = [one for one in (name, request.first("from")) if one]
@@ -138,7 +151,7 @@ def _by_basic(services: Services, request: Request, action: str, name: str) -> P
         return None
     registries = services.opening.opened(signed_in, scopes) if action == PUSH else signed_in.registries
     access = granted(signed_in.credential, scopes, registries)
-    return signed_in.credential.principal(access)
+    return signed_in.principal(access)
 
 
 def _may(principal: Principal, action: str, name: str) -> bool:

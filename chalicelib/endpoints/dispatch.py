@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from chalicelib.endpoints import routes
-from chalicelib.endpoints.authenticate import Challenge, authorise, base_url, scope_for
+from chalicelib.endpoints.authenticate import Challenge, authorise, base_url, scope_for, stands
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response, refusal
 from chalicelib.endpoints.routes import Endpoint
@@ -72,7 +72,7 @@ def _principal(
     if capability is None:
         return _authorised(services, request, endpoint.action, name)
     bearer = services.capabilities.verify(capability, name, parameters["session"])
-    if bearer is None or not services.revocations.stand(bearer.id, bearer.generation):
+    if bearer is None or not stands(services, bearer, name):
         raise unknown_upload()
     return bearer
 

@@ -1,14 +1,15 @@
 """`/token`: a credential against a token, as GET with Basic or as OAuth2 POST.
 
-https://distribution.github.io/distribution/spec/auth/oauth/
+https://distribution.github.io/distribution/spec/auth/oauth/, RFC 6749 and, for ID tokens, RFC 8693
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
 from chalicelib.endpoints.authenticate import by_secret, locked, registries_of, sign_in
@@ -18,71 +19,125 @@ from chalicelib.endpoints.services import Call, Services
 from chalicelib.identity.audit import Record
 from chalicelib.identity.credentials import granted
 from chalicelib.identity.grants import Scope, parse_scopes
+from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.sign_in import LockedError, SignedIn
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
 FORM_LIMIT: Final = 64 * 1024
-SCOPES_LIMIT: Final = 50
-_TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name of OAuth
+_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
+_TYPE: Final = "urn:ietf:params:oauth:token-type:"
+_SUBJECT_TYPES: Final = (f"{_TYPE}id_token", f"{_TYPE}jwt")
+_ISSUED_TYPES: Final = (f"{_TYPE}access_token", f"{_TYPE}jwt")
+_WRONG: Final = "wrong user name or password"
+_NO_STORE: Final = {"Cache-Control": "no-store"}
 
-Form = Mapping[str, list[str]]
+
+@dataclass(slots=True)
+class OAuthError(RegistryError):
+    """A refusal as RFC 6749, 5.2 writes it; the specification's envelope goes beside it, for its clients."""
+
+    error: str = "invalid_request"
+
+    def envelope(self) -> dict[str, Any]:
+        # super() does not find the class that `slots` puts in place of this one.
+        told = RegistryError.envelope(self)
+        return {"error": self.error, "error_description": self.message, **told}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an OAuth2 client sent."""
+
+    values: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def one(self, name: str) -> str:
+        """Raises OAuthError (400) unless it is there once."""
+        if not self.optional(name):
+            raise _invalid(f"this grant_type takes {name}")
+        return self.optional(name)
+
+    def optional(self, name: str) -> str:
+        """Raises OAuthError (400) if it is there twice."""
+        values = self.values.get(name, [])
+        if len(values) > 1:
+            raise _invalid(f"{name} is there more than once")
+        return values[0] if values else ""
+
+
+class Grant(Protocol):
+    def __call__(
+        self, services: Services, request: Request, form: Form, scopes: list[Scope]
+    ) -> SignedIn | None: ...
 
 
 def issue(services: Services, call: Call) -> Response:
-    """Raises UNAUTHORIZED (401), UNSUPPORTED (400) for other grant types, TOOMANYREQUESTS (429)."""
-    request = call.request
-    if request.method == "POST":
-        form = _form(request)
-        scopes = _scopes(form.get("scope", []))
-        signed_in = _by_grant(services, request, form, scopes)
-        wants_refresh = form.get("access_type") == ["offline"]
-    else:
-        scopes = _scopes(request.every("scope"))
-        signed_in = sign_in(services, request, scopes)
-        wants_refresh = request.first("offline_token") == "true"
+    """Raises UNAUTHORIZED (401), UNSUPPORTED (400) for what is no request, TOOMANYREQUESTS (429)."""
+    answer_of = _by_form if call.request.method == "POST" else _by_query
+    return answer_of(services, call.request)
+
+
+def _by_query(services: Services, request: Request) -> Response:
+    scopes = _scopes(request.every("scope"))
+    signed_in = sign_in(services, request, scopes)
     if signed_in is None:
-        raise _unauthorized(services)
-    return _answer(services, request, signed_in, scopes, wants_refresh=wants_refresh)
+        raise RegistryError(ErrorCode.UNAUTHORIZED, _WRONG, headers=_challenge(services))
+    wants_refresh = request.first("offline_token") == "true"
+    return as_json(_issued(services, request, signed_in, scopes, wants_refresh), headers=_NO_STORE)
+
+
+def _by_form(services: Services, request: Request) -> Response:
+    form = _form(request)
+    kind = form.optional("grant_type")
+    if kind not in _GRANTS:
+        raise _invalid(f"this registry takes grant_type {', '.join(_GRANTS)}", "unsupported_grant_type")
+    scopes = _scopes(form.values.get("scope", []))
+    signed_in = _GRANTS[kind](services, request, form, scopes)
+    if signed_in is None:
+        error = "invalid_grant" if kind == "refresh_token" else "invalid_client"
+        # 401 also for a grant, where RFC 6749 has 400: it is what makes clients of registries log in again.
+        raise OAuthError(ErrorCode.UNAUTHORIZED, _WRONG, headers=_challenge(services), error=error)
+    wants_refresh = form.values.get("access_type") == ["offline"]
+    document = _issued(services, request, signed_in, scopes, wants_refresh)
+    document |= {"token_type": "Bearer"}
+    if kind == _EXCHANGE:
+        document["issued_token_type"] = form.optional("requested_token_type") or _ISSUED_TYPES[0]
+    return as_json(document, headers=_NO_STORE)
 
 
 def _scopes(texts: list[str]) -> list[Scope]:
-    scopes = parse_scopes(texts)
-    if len(scopes) > SCOPES_LIMIT:
-        message = f"at most {SCOPES_LIMIT} scopes in one request"
-        raise RegistryError(ErrorCode.UNSUPPORTED, message, status=400)
-    return scopes
+    try:
+        return parse_scopes(texts)
+    except RefusedError as error:
+        raise _invalid(error.message, "invalid_scope") from error
 
 
-def _form(request: Request) -> dict[str, list[str]]:
+def _form(request: Request) -> Form:
     """Anybody may send one, so it is small. Raises SIZE_INVALID (413)."""
     body = request.body()
     if len(body) > FORM_LIMIT:
-        raise RegistryError(
-            ErrorCode.SIZE_INVALID, f"a form has at most {FORM_LIMIT} bytes; ask for fewer scopes", status=413
-        )
-    return parse_qs(body.decode(errors="replace"))
-
-
-def _by_grant(services: Services, request: Request, form: Form, scopes: list[Scope]) -> SignedIn | None:
-    kind = form.get("grant_type", [""])[0]
-    grant = _GRANTS.get(kind)
-    if grant is None:
-        message = f"this registry takes grant_type {', '.join(_GRANTS)}"
-        raise RegistryError(ErrorCode.UNSUPPORTED, message, status=400)
-    return grant(services, request, form, scopes)
+        message = f"a form has at most {FORM_LIMIT} bytes; ask for fewer scopes"
+        raise OAuthError(ErrorCode.SIZE_INVALID, message, status=413)
+    return Form(parse_qs(body.decode(errors="replace")))
 
 
 def _by_password(services: Services, request: Request, form: Form, scopes: list[Scope]) -> SignedIn | None:
-    return by_secret(services, request, _one(form, "username"), _one(form, "password"), scopes)
+    return by_secret(services, request, form.one("username"), form.one("password"), scopes)
 
 
 def _by_id_token(services: Services, request: Request, form: Form, scopes: list[Scope]) -> SignedIn | None:
     """RFC 8693: `client_id` names the trust, `subject_token` is the ID token."""
-    return by_secret(services, request, _one(form, "client_id"), _one(form, "subject_token"), scopes)
+    if form.one("subject_token_type") not in _SUBJECT_TYPES:
+        raise _invalid(f"subject_token_type is one of {', '.join(_SUBJECT_TYPES)}")
+    if form.optional("requested_token_type") not in {"", *_ISSUED_TYPES}:
+        raise _invalid(f"requested_token_type is one of {', '.join(_ISSUED_TYPES)}")
+    if form.optional("actor_token"):
+        raise _invalid("this registry takes no actor_token: nobody acts for another here")
+    id_, token = form.one("client_id"), form.one("subject_token")
+    return by_secret(services, request, id_, token, scopes, is_exchange=True)
 
 
 def _by_refresh(services: Services, request: Request, form: Form, scopes: list[Scope]) -> SignedIn | None:
-    named = services.tokens.read_refresh(_one(form, "refresh_token"))
+    named = services.tokens.read_refresh(form.one("refresh_token"))
     if named is None:
         return None
     try:
@@ -91,23 +146,23 @@ def _by_refresh(services: Services, request: Request, form: Form, scopes: list[S
         raise locked(error) from error
 
 
-_GRANTS: Final[dict[str, Callable[[Services, Request, Form, list[Scope]], SignedIn | None]]] = {
+_GRANTS: Final[dict[str, Grant]] = {
     "password": _by_password,
     "refresh_token": _by_refresh,
-    _TOKEN_EXCHANGE: _by_id_token,
+    _EXCHANGE: _by_id_token,
 }
 
 
-def _one(form: Form, name: str) -> str:
-    return form.get(name, [""])[0]
-
-
-def _answer(
-    services: Services, request: Request, signed_in: SignedIn, scopes: list[Scope], *, wants_refresh: bool
-) -> Response:
+def _issued(
+    services: Services,
+    request: Request,
+    signed_in: SignedIn,
+    scopes: list[Scope],
+    wants_refresh: bool,  # noqa: FBT001 - its name says it where it is passed
+) -> dict[str, Any]:
     credential = signed_in.credential
     allowed = granted(credential, scopes, services.opening.opened(signed_in, scopes))
-    token, issued = services.tokens.issue(credential.principal(allowed), credential.expires)
+    token, issued = services.tokens.issue(signed_in.principal(allowed), signed_in.expires)
     scope = " ".join(str(one) for one in allowed)
     detail = {"scope": scope}
     at = int(time.time() * 1000)
@@ -118,16 +173,19 @@ def _answer(
     document = {
         "token": token,
         "access_token": token,
-        "expires_in": services.tokens.lifetime(credential.expires),
+        "expires_in": services.tokens.lifetime(signed_in.expires),
         "issued_at": datetime.fromtimestamp(issued, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "scope": scope,
     }
     # What an ID token proved is short-lived by nature, so nothing longer-lived is made of it.
-    if wants_refresh and credential.trust is None:
-        document["refresh_token"] = services.tokens.issue_refresh(credential)
-    return as_json(document, headers={"Cache-Control": "no-store"})
+    if wants_refresh and signed_in.secret is not None:
+        document["refresh_token"] = services.tokens.issue_refresh(credential, signed_in.secret)
+    return document
 
 
-def _unauthorized(services: Services) -> RegistryError:
-    headers = {"WWW-Authenticate": f'Basic realm="{services.settings.service}"'}
-    return RegistryError(ErrorCode.UNAUTHORIZED, "wrong user name or password", headers=headers)
+def _challenge(services: Services) -> dict[str, str]:
+    return {"WWW-Authenticate": f'Basic realm="{services.settings.service}"'}
+
+
+def _invalid(message: str, error: str = "invalid_request") -> OAuthError:
+    return OAuthError(ErrorCode.UNSUPPORTED, message, status=400, error=error)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
 FORGET_SECONDS: Final = 3600
+# What one customer gets of IPv6 at the least: whoever has one address of it has them all.
+IPV6_PREFIX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +42,16 @@ def after_failure(before: Attempts | None, limit: Limit, now: int) -> Attempts:
 def wait_seconds(attempts: Attempts | None, now: float) -> int:
     """How long until the next try; 0 is now."""
     return max(0, attempts.until - int(now)) if attempts else 0
+
+
+def origin(address: str) -> str:
+    """Who is counted together: one address of IPv4, however it is written, or one network of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed), IPV6_PREFIX), strict=False))

@@ -21,8 +21,8 @@ _MAC_BYTES: Final = 24
 class Capabilities:
     """`<bearer>.<mac>`; each answer carries a fresh one, so that a slow push goes on.
 
-    The bearer is who opened the upload, of which account, with which generation of the credential, and
-    until when. `keys`: the first signs, all verify.
+    The bearer is who opened the upload, of which account, with which generation of the credential, until
+    when, and when it was looked at whether they may. `keys`: the first signs, all verify.
     """
 
     keys: Sequence[bytes] = field(repr=False)
@@ -30,7 +30,8 @@ class Capabilities:
 
     def issue(self, principal: Principal, repository: str, session: str) -> str:
         expiry = int(self.clock()) + LIFETIME_SECONDS
-        bearer = _encode(json.dumps([principal.account, principal.id, principal.generation, expiry]).encode())
+        told = [principal.account, principal.id, principal.generation, expiry, principal.issued]
+        bearer = _encode(json.dumps(told).encode())
         return f"{bearer}.{_mac(self.keys[0], bearer, repository, session)}"
 
     def verify(self, capability: str, repository: str, session: str) -> Principal | None:
@@ -43,10 +44,10 @@ class Capabilities:
             for key in self.keys
         ):
             return None
-        account, id_, generation, expiry = json.loads(_decode(bearer))
+        account, id_, generation, expiry, issued = json.loads(_decode(bearer))
         if expiry <= self.clock():
             return None
-        return Principal(id_, account, generation=generation)
+        return Principal(id_, account, generation=generation, issued=issued)
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:

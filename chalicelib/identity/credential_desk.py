@@ -7,9 +7,10 @@ there. What takes something away raises the generation, so that tokens made befo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from chalicelib.identity.credentials import (
     EXPIRY_LIMIT_SECONDS,
@@ -26,12 +27,16 @@ from chalicelib.identity.names import check_credential_id
 from chalicelib.identity.refusals import Reason, RefusedError, not_found, stale
 from chalicelib.identity.roles import EVERY_PROJECT, WRITE_MEMBER, WRITE_ROBOT, Role, permissions
 from chalicelib.identity.secret import hash_secret, make_secret
-from chalicelib.identity.tenancy import Tenancy
+from chalicelib.identity.tenancy import Registry, Tenancy
 
 GRANTS_LIMIT: Final = 50
 CLAIMS_LIMIT: Final = 20
 PATTERN_LIMIT: Final = 512
 TITLE_LIMIT: Final = 200
+# Their keys are fetched only where a deployment asks for it.
+LOOPBACK: Final = ("127.0.0.1", "localhost")
+PAGE: Final = 100
+TRIES: Final = 5
 
 
 class CredentialStore(Protocol):
@@ -45,6 +50,9 @@ class CredentialStore(Protocol):
         ...
 
     def remove(self, credential: Credential) -> bool: ...
+    def revoke_registry(self, name: str, at: int) -> None:
+        """What was issued for it before `at` (epoch milliseconds) stops counting."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +204,49 @@ class CredentialDesk:
         if not self.store.remove(credential):
             raise stale("credential", credential.id)
 
+    def forget_registry(self, registry: Registry) -> None:
+        """While it is deleted: its grants go, and with them the robot named after it that has no others."""
+        self.end_tokens(registry)
+        named = self.store.get(registry.name)
+        for one in [*([named] if named else []), *self._all(registry.account)]:
+            self._let_go(one, lambda held: _without_registry(held, registry))
+
+    def end_tokens(self, registry: Registry) -> None:
+        """When it is deleted or moved: what was issued for it, to users too, and uploads under way."""
+        self.store.revoke_registry(registry.name, int(self.clock() * 1000))
+
+    def forget_project(self, account: str, project: str) -> None:
+        """Its robots and trusts go with it, and the roles in it: the next one of that name is another."""
+        for one in self._all(account):
+            self._let_go(one, lambda held: _without_project(held, project))
+
+    def forget_account(self, account: str) -> None:
+        """When it goes, and before another gets its id: lists are behind, and may have missed the newest."""
+        for one in self._all(account):
+            self._let_go(one, lambda _held: None)
+
+    def _all(self, account: str) -> Iterator[Credential]:
+        after = ""
+        while some := self.store.page(account, after, PAGE):
+            yield from some
+            after = some[-1].id
+
+    def _let_go(self, credential: Credential, what: Callable[[Credential], Credential | None]) -> None:
+        """Lists are behind, and others write, too: each try begins with what is there by then."""
+        held: Credential | None = credential
+        for _ in range(TRIES):
+            if held is None or (left := what(held)) == held:
+                return
+            if left is None:
+                if self.store.remove(held):
+                    return
+            else:
+                after = replace(left, version=held.version + 1, generation=held.generation + 1)
+                if self.store.put(after, revoke=True):
+                    return
+            held = self.store.get(credential.id)
+        raise stale("credential", credential.id)
+
     def _put(self, before: Credential, after: Credential) -> Credential:
         revoke = _takes_away(before, after)
         if revoke:
@@ -240,12 +291,14 @@ class CredentialDesk:
         if not 0 < len(checked) <= GRANTS_LIMIT:
             raise RefusedError(Reason.INVALID, f"a robot has 1 to {GRANTS_LIMIT} grants")
         own = permissions(by.role(project)) & set(ACTIONS)
+        bound: list[Grant] = []
         for grant in checked:
             registry = self.tenancy.registry(by.account, grant.registry)
             if registry.project != project:
                 raise not_found("registry", grant.registry)
             _require(grant.actions <= own, "grant more than it has itself")
-        return checked
+            bound.append(replace(grant, incarnation=registry.incarnation))
+        return tuple(bound)
 
     def _may_see(self, by: Credential, credential: Credential) -> bool:
         if credential.account != by.account:
@@ -265,6 +318,24 @@ class CredentialDesk:
         if not self._may_see(by, credential):
             raise not_found("credential", credential.id)
         _require(self._has_authority(by, credential), "change this credential")
+
+
+def _without_registry(credential: Credential, registry: Registry) -> Credential | None:
+    """What is left of it; None where nothing is."""
+    if credential.account != registry.account:
+        return credential
+    left = credential.without_grants_on(registry)
+    if left == credential.grants:
+        return credential
+    is_its_own = credential.kind is Kind.ROBOT and credential.id == registry.name
+    return None if is_its_own and not left else replace(credential, grants=left)
+
+
+def _without_project(credential: Credential, project: str) -> Credential | None:
+    if credential.kind is not Kind.USER:
+        return None if credential.project == project else credential
+    roles = {name: role for name, role in credential.roles.items() if name != project}
+    return credential if roles == dict(credential.roles) else replace(credential, roles=roles)
 
 
 def _is_user(by: Credential) -> bool:
@@ -288,15 +359,28 @@ def _check_title(title: str) -> str:
 
 
 def _check_trust(trust: Trust) -> None:
-    local = trust.issuer.startswith(("http://127.0.0.1:", "http://localhost:"))
-    if not (trust.issuer.startswith("https://") or local):
-        raise RefusedError(Reason.INVALID, "an issuer is an https:// URL")
+    if not _is_issuer(trust.issuer):
+        message = "an issuer is an https:// URL of a host, without a user, a query or a fragment"
+        raise RefusedError(Reason.INVALID, message)
     if not trust.audience or not trust.subject.strip("*"):
         raise RefusedError(Reason.INVALID, "a trust names an audience, and a subject that is not all wild")
     texts = [trust.issuer, trust.audience, trust.subject, *trust.claims, *trust.claims.values()]
     if len(trust.claims) > CLAIMS_LIMIT or max(map(len, texts)) > PATTERN_LIMIT:
         message = f"a trust has at most {CLAIMS_LIMIT} claims, each of at most {PATTERN_LIMIT} characters"
         raise RefusedError(Reason.INVALID, message)
+
+
+def _is_issuer(text: str) -> bool:
+    """Where it leads is looked at when its keys are fetched: a name may mean another address by then."""
+    if not (text.isascii() and text.isprintable()) or set(text) & set(" ?#@\\"):
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    is_local = parts.scheme == "http" and parts.hostname in LOOPBACK and port is not None
+    return bool(parts.hostname) and (parts.scheme == "https" or is_local)
 
 
 def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -11,6 +12,7 @@ from chalicelib.identity.grants import ACTIONS, CATALOG, Grant, Principal, Scope
 from chalicelib.identity.roles import EVERY_PROJECT, Role, permissions, role_in
 from chalicelib.identity.secret import hash_secret
 from chalicelib.identity.tenancy import ACTIVE, Registry
+from chalicelib.spec.reference import is_name
 
 OVERLAP_LIMIT_SECONDS: Final = 7 * 24 * 3600
 EXPIRY_LIMIT_SECONDS: Final = 366 * 24 * 3600
@@ -29,6 +31,11 @@ class Secret:
 
     hash: str = field(repr=False)
     expires: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Tells it from others, and nothing of it."""
+        return hashlib.sha256(b"secret\0" + self.hash.encode()).hexdigest()[:16]
 
     def lives(self, now: float) -> bool:
         return self.expires is None or self.expires > now
@@ -93,10 +100,19 @@ class Credential:
         if registry is None or registry.account != self.account or registry.state != ACTIVE:
             return frozenset()
         by_role = permissions(self.role(registry.project)) & set(ACTIONS)
-        # A registry that moved to another project leaves the robots of this one behind.
-        grants = self.grants if registry.project == self.project else ()
+        grants = self.grants_on(registry)
         by_grant = {action for action in ACTIONS for grant in grants if grant.allows(action, name)}
         return frozenset(by_role | by_grant)
+
+    def grants_on(self, registry: Registry) -> tuple[Grant, ...]:
+        """None on one that moved to another project, nor on one that has the name of one deleted before."""
+        if (registry.account, registry.project) != (self.account, self.project):
+            return ()
+        return tuple(grant for grant in self.grants if _is_of(grant, registry))
+
+    def without_grants_on(self, registry: Registry) -> tuple[Grant, ...]:
+        """Those that it has elsewhere."""
+        return tuple(grant for grant in self.grants if not _is_of(grant, registry))
 
     def principal(self, access: tuple[Scope, ...], address: str = "") -> Principal:
         return Principal(self.id, self.account, access, self.everywhere(), self.generation, address)
@@ -105,18 +121,22 @@ class Credential:
 def granted(
     credential: Credential, scopes: list[Scope], registries: Mapping[str, Registry]
 ) -> tuple[Scope, ...]:
-    """The part of `scopes` that the credential has."""
+    """The part of `scopes` that the credential has: nothing on what can be no repository's name."""
     result = []
     for scope in scopes:
         if scope.is_catalog:
             result.append(Scope(scope.kind, scope.name, (CATALOG,)))
-        elif scope.is_repository:
+        elif scope.is_repository and is_name(scope.name):
             had = credential.actions_on(scope.name, registries.get(scope.registry))
             asked = ACTIONS if CATALOG in scope.actions else dict.fromkeys(scope.actions)
             actions = tuple(action for action in asked if action in had)
             if actions:
                 result.append(Scope(scope.kind, scope.name, actions))
     return tuple(result)
+
+
+def _is_of(grant: Grant, registry: Registry) -> bool:
+    return (grant.registry, grant.incarnation) == (registry.name, registry.incarnation)
 
 
 def first_generation(now: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -18,6 +18,9 @@ DELETE: Final = "delete"
 ACTIONS: Final = (PULL, PUSH, DELETE)
 CATALOG: Final = "*"
 PATTERN_LIMIT: Final = 255
+SCOPES_LIMIT: Final = 50
+SCOPE_LIMIT: Final = 512
+_REPOSITORY: Final = re.compile(r"repository(?:\([a-z0-9]+\))?")
 _REST: Final = re.compile(r"[a-z0-9._*-]+(?:/[a-z0-9._*-]+)*")
 
 
@@ -26,11 +29,13 @@ class Grant:
     """`actions` on every repository that `pattern` matches.
 
     A pattern begins with the whole name of a registry; after it `*` stands for any characters, `/` too.
-    A registry's name alone is the repository of that name and nothing below it.
+    A registry's name alone is the repository of that name and nothing below it. `incarnation` is that
+    registry's: another that gets the name later is not meant.
     """
 
     pattern: str
     actions: frozenset[str]
+    incarnation: int = 0
 
     @classmethod
     def parse(cls, pattern: str, actions: Iterable[str]) -> Grant:
@@ -77,7 +82,7 @@ class Scope:
     @property
     def is_repository(self) -> bool:
         """Also `repository(plugin)`, as the specification has it."""
-        return self.kind == "repository" or self.kind.startswith("repository(")
+        return _REPOSITORY.fullmatch(self.kind) is not None
 
     @property
     def registry(self) -> str:
@@ -88,7 +93,8 @@ class Scope:
 class Principal:
     """Somebody who has proved who they are, and what this proof is good for: repositories by exact name.
 
-    `everywhere` is what they may do in every registry of the account; `generation` that of their credential.
+    `everywhere` is what they may do in every registry of the account; `generation` that of their credential;
+    `issued` (epoch milliseconds) is when that was looked at.
     """
 
     id: str
@@ -97,6 +103,7 @@ class Principal:
     everywhere: frozenset[str] = frozenset()
     generation: int = 0
     address: str = ""
+    issued: int = field(default=0, compare=False)
 
     @property
     def may_list(self) -> bool:
@@ -109,9 +116,17 @@ class Principal:
 
 
 def parse_scopes(texts: Iterable[str]) -> list[Scope]:
-    """Scopes come in several parameters, or in one with spaces; what is none is left out."""
+    """Scopes come in several parameters, or in one with spaces; what is none is left out.
+
+    Raises RefusedError (INVALID) for more, or longer ones, than any client has.
+    """
     scopes = []
-    for text in " ".join(texts).split():
+    pieces = " ".join(texts).split()
+    if len(pieces) > SCOPES_LIMIT:
+        raise _invalid(f"at most {SCOPES_LIMIT} scopes in one request")
+    if any(len(piece) > SCOPE_LIMIT for piece in pieces):
+        raise _invalid(f"a scope has at most {SCOPE_LIMIT} characters")
+    for text in pieces:
         kind, colon, rest = text.partition(":")
         name, separator, actions = rest.rpartition(":")
         if colon and separator and name:

@@ -4,6 +4,8 @@
 
 The checksum lets a secret scanner, and the token endpoint, tell a real secret from a typing error
 without asking anybody. 190 random bits need no slow hash; a password that a person chose gets scrypt.
+Only `admin` can have such a password, and everybody knows that name: that a guess at it takes longer tells
+nothing, so no other guess has to take as long.
 """
 
 from __future__ import annotations
@@ -27,6 +29,13 @@ _FORM: Final = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
 # 16 MiB and about 40 ms each: two at a time, so that guessing costs the server little memory.
 _COST: Final = {"n": 2**14, "r": 8, "p": 1}
 _SLOTS: Final = threading.BoundedSemaphore(2)
+# About a third of a second's worth: who comes later is told to, and costs nothing.
+WAITING: Final = 16
+_QUEUE: Final = threading.BoundedSemaphore(2 + WAITING)
+
+
+class BusyError(Exception):
+    """As many passwords as may wait for their slow hash are waiting."""
 
 
 def make_secret() -> str:
@@ -51,7 +60,7 @@ def could_match(secret: str, stored: str) -> bool:
 
 
 def matches(secret: str, stored: str) -> bool:
-    """Whether `stored` is the hash of `secret`. How long it takes depends on the form of `secret` alone."""
+    """Whether `stored` is the hash of `secret`: slow only where both are of a password. Raises BusyError."""
     kind, salt, expected = stored.split("$")
     if not could_match(secret, stored):
         matches_nobody(secret)
@@ -60,16 +69,20 @@ def matches(secret: str, stored: str) -> bool:
 
 
 def matches_nobody(secret: str) -> None:
-    """Take as long as `matches` does, for a credential that is not there."""
-    kind = "sha256" if is_generated(secret) else "scrypt"
-    _derive(kind, secret, bytes(16))
+    """Take as long as `matches` does for a secret made here, where there is none to compare with."""
+    _derive("sha256", secret, bytes(16))
 
 
 def _derive(kind: str, secret: str, salt: bytes) -> bytes:
     if kind == "sha256":
         return hmac.digest(salt, secret.encode(), "sha256")
-    with _SLOTS:
-        return hashlib.scrypt(secret.encode(), salt=salt, **_COST)
+    if not _QUEUE.acquire(blocking=False):
+        raise BusyError
+    try:
+        with _SLOTS:
+            return hashlib.scrypt(secret.encode(), salt=salt, **_COST)
+    finally:
+        _QUEUE.release()
 
 
 def _checksum(body: str) -> str:

@@ -9,21 +9,25 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from chalicelib.identity.attempts import ADDRESS, CREDENTIAL, Attempts, after_failure, wait_seconds
+from chalicelib.identity.attempts import ADDRESS, CREDENTIAL, Attempts, after_failure, origin, wait_seconds
 from chalicelib.identity.audit import Record, Trail
-from chalicelib.identity.credentials import Credential, Kind, Trust
-from chalicelib.identity.secret import LIMIT, could_match, is_generated, matches, matches_nobody
+from chalicelib.identity.credentials import Credential, Kind, Secret, Trust
+from chalicelib.identity.grants import Principal, Scope
+from chalicelib.identity.names import check_credential_id
+from chalicelib.identity.refusals import RefusedError
+from chalicelib.identity.secret import LIMIT, BusyError, could_match, is_generated, matches, matches_nobody
 from chalicelib.identity.tenancy import Registry
 
-ID_LIMIT: Final = 128
 USED_EVERY_SECONDS: Final = 300
 REMEMBERED: Final = 256
 REMEMBERED_SECONDS: Final = 60
 LOCKED_ADDRESSES: Final = 10_000
 NO_ACCOUNT: Final = "-"
+# Of refusals, in one process: locks bound what one address and one credential can fill, this all together.
+RECORDED_A_MINUTE: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +64,45 @@ class IdTokens(Protocol):
 
 @dataclass(slots=True)
 class LockedError(Exception):
-    """Too many failures: nothing is tried before `seconds` have passed."""
+    """Nothing is tried before `seconds` have passed."""
 
     seconds: int
+    why: str = "too many failed logins"
+
+    @property
+    def message(self) -> str:
+        return f"{self.why}: try again in {self.seconds} seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
+    """`secret` is the one that proved it, or that a refresh token was given for; a trust has none.
+
+    `at` (epoch milliseconds) is before the read: what is revoked later may not be in it.
+    """
+
     credential: Credential
     registries: Mapping[str, Registry]
+    secret: Secret | None = None
+    at: int = 0
+
+    def principal(self, access: tuple[Scope, ...]) -> Principal:
+        return replace(self.credential.principal(access), issued=self.at)
+
+    @property
+    def expires(self) -> int | None:
+        """When that proof ends, with the credential or with a secret on its way out."""
+        ends = [self.credential.expires, self.secret.expires if self.secret else None]
+        return min((one for one in ends if one is not None), default=None)
 
 
 @dataclass(slots=True)
 class SignIn:
-    """The row is read every time; only the slow hash of a password is remembered, for a minute."""
+    """The row is read every time; only the slow hash of a password is remembered, for a minute.
+
+    Every refusal of somebody who is named is counted, so that locks end it, and told in the trail, up to
+    `RECORDED_A_MINUTE`; how many were not is told with the next one.
+    """
 
     directory: Directory
     id_tokens: IdTokens
@@ -83,56 +112,81 @@ class SignIn:
     _locked: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    _minute: int = 0
+    _recorded: int = 0
+    _unrecorded: int = 0
 
     def by_secret(
-        self, id_: str, secret: str, address: str, registries: Collection[str] = ()
+        self,
+        id_: str,
+        secret: str,
+        address: str,
+        registries: Collection[str] = (),
+        *,
+        is_exchange: bool = False,
     ) -> SignedIn | None:
-        """None whatever the reason. One read, and a write for each failure. Raises LockedError."""
-        if not id_ or len(id_.encode()) > ID_LIMIT or not secret or len(secret) > LIMIT:
+        """None whatever the reason. One read, and a write for each failure. Raises LockedError.
+
+        `is_exchange`: only an ID token will do.
+        """
+        if not _is_id(id_) or not secret or len(secret) > LIMIT:
             return None
+        began = self.clock()
         found = self._look_up(id_, address, registries)
-        if self._proves(found.credential, secret):
-            return self._signed_in(found, address)
-        self._failed(id_, address, found)
+        credential = found.credential
+        if credential is not None and (credential.kind is Kind.TRUST or is_exchange):
+            if self._is_trusted(credential, secret):
+                return self._signed_in(found, None, address, began)
+        elif (proof := self._proof(credential, secret)) is not None:
+            return self._signed_in(found, proof, address, began)
+        self._failed(id_, address, found, {"by": "id_token"} if is_exchange else {})
         return None
 
     def by_generation(
-        self, id_: str, generation: int, address: str, registries: Collection[str] = ()
+        self, id_: str, generation: int, secret: str, address: str, registries: Collection[str] = ()
     ) -> SignedIn | None:
-        """For a refresh token that has been verified. One read. Raises LockedError."""
+        """For a refresh token that has been verified, given for the secret of that id. Raises LockedError.
+
+        One read, and a write for each failure: a token that was taken away is a guess like any other.
+        """
+        now = self.clock()
         found = self._look_up(id_, address, registries)
-        if found.credential is None or found.credential.generation != generation:
-            return None
-        if not found.credential.lives(self.clock()):
-            return None
-        return self._signed_in(found, address)
+        credential = found.credential
+        if credential is not None and credential.generation == generation and credential.lives(now):
+            for one in credential.secrets:
+                if one.id == secret and one.lives(now):
+                    return self._signed_in(found, one, address, now)
+        self._failed(id_, address, found, {"by": "refresh_token"})
+        return None
 
     def _look_up(self, id_: str, address: str, registries: Collection[str]) -> Found:
-        now = self.clock()
-        if (until := self._locked.get(address, 0)) > now:
+        now, source = self.clock(), origin(address)
+        if (until := self._locked.get(source, 0)) > now:
             raise LockedError(math.ceil(until - now))
-        found = self.directory.look_up(id_, address, registries)
+        found = self.directory.look_up(id_, source, registries)
         wait = max(wait_seconds(found.by_credential, now), wait_seconds(found.by_address, now))
         if wait:
-            self._remember_lock(address, found.by_address)
+            self._remember_lock(source, found.by_address)
             raise LockedError(wait)
         return found
 
-    def _proves(self, credential: Credential | None, secret: str) -> bool:
+    def _is_trusted(self, credential: Credential, token: str) -> bool:
+        claims = self.id_tokens.verify(token, credential.trust) if credential.trust else None
+        return claims is not None and credential.lives(self.clock())
+
+    def _proof(self, credential: Credential | None, secret: str) -> Secret | None:
+        """The living secret of the credential that this is. Raises LockedError."""
         now = self.clock()
-        if credential is not None and credential.kind is Kind.TRUST:
-            claims = self.id_tokens.verify(secret, credential.trust) if credential.trust else None
-            if claims is None:
-                matches_nobody(secret)
-            return claims is not None and credential.lives(now)
-        living = [one.hash for one in credential.secrets if one.lives(now)] if credential else []
+        living = [one for one in credential.secrets if one.lives(now)] if credential else []
         # Two of them, of another form, must not take twice as long as nobody's.
-        living = [stored for stored in living if could_match(secret, stored)]
+        living = [one for one in living if could_match(secret, one.hash)]
         if not living:
             matches_nobody(secret)
-            return False
-        proven = any(self._matches(secret, stored) for stored in living)
-        return proven and credential is not None and credential.lives(now)
+        try:
+            proven = next((one for one in living if self._matches(secret, one.hash)), None)
+        except BusyError as error:
+            raise LockedError(1, "too many logins with a password at once") from error
+        return proven if credential is not None and credential.lives(now) else None
 
     def _matches(self, secret: str, stored: str) -> bool:
         if is_generated(secret):
@@ -149,27 +203,51 @@ class SignIn:
                 self._remembered.popitem(last=False)
         return True
 
-    def _signed_in(self, found: Found, address: str) -> SignedIn:
+    def _signed_in(self, found: Found, secret: Secret | None, address: str, began: float) -> SignedIn:
         credential, now = found.credential, int(self.clock())
         assert credential is not None  # noqa: S101 - narrows the type
         if now - credential.used > USED_EVERY_SECONDS or found.by_credential:
             self.directory.used(credential, address, now)
-        return SignedIn(credential, found.registries)
+        return SignedIn(credential, found.registries, secret, int(began * 1000))
 
-    def _failed(self, id_: str, address: str, found: Found) -> None:
-        now = int(self.clock())
+    def _failed(self, id_: str, address: str, found: Found, detail: Mapping[str, str]) -> None:
+        now, source = int(self.clock()), origin(address)
         by_address = after_failure(found.by_address, ADDRESS, now)
         self.directory.failed(f"credential#{id_}", after_failure(found.by_credential, CREDENTIAL, now), now)
-        self.directory.failed(f"address#{address}", by_address, now)
-        self._remember_lock(address, by_address)
+        self.directory.failed(f"address#{source}", by_address, now)
+        self._remember_lock(source, by_address)
         # Also for a credential that is not there, so that a failure always costs the same.
         account = found.credential.account if found.credential else NO_ACCOUNT
-        self.trail.write(Record(account, int(self.clock() * 1000), id_, "login", id_, address, "refused"))
+        if (told := self._may_record(now)) is not None:
+            at = int(self.clock() * 1000)
+            record = Record(account, at, id_, "login", id_, address, "refused", {**detail, **told})
+            self.trail.write(record)
 
-    def _remember_lock(self, address: str, attempts: Attempts | None) -> None:
+    def _may_record(self, now: int) -> dict[str, int] | None:
+        """What the next record tells of those that are missing; None where it is to be missing, too."""
+        with self._lock:
+            if self._minute != now // 60:
+                self._minute, self._recorded = now // 60, 0
+            if self._recorded >= RECORDED_A_MINUTE:
+                self._unrecorded += 1
+                return None
+            self._recorded += 1
+            missing, self._unrecorded = self._unrecorded, 0
+        return {"unrecorded": missing} if missing else {}
+
+    def _remember_lock(self, source: str, attempts: Attempts | None) -> None:
         if attempts is None or not attempts.until:
             return
         with self._lock:
-            self._locked[address] = attempts.until
+            self._locked[source] = attempts.until
             while len(self._locked) > LOCKED_ADDRESSES:
                 self._locked.popitem(last=False)
+
+
+def _is_id(text: str) -> bool:
+    """What can be nobody's id is often a secret in the wrong field, and then no record must show it."""
+    try:
+        check_credential_id(text)
+    except RefusedError:
+        return False
+    return True

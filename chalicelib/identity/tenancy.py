@@ -43,7 +43,11 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Its name is unique in the deployment; once deleted, nobody else may have it until `reserved`."""
+    """Its name is unique in the deployment; once deleted, nobody else may have it until `reserved`.
+
+    `incarnation` tells it from every other that had or will have the name: what was granted on those counts
+    for nothing here.
+    """
 
     name: str
     account: str
@@ -53,6 +57,7 @@ class Registry:
     created: int = 0
     version: int = 1
     reserved: int = 0
+    incarnation: int = 0
 
 
 class TenancyStore(Protocol):
@@ -146,9 +151,23 @@ class Tenancy:
     def create_registry(self, project: Project, name: str, title: str = "") -> Registry:
         """Raises RefusedError (INVALID; CONFLICT while the name is another's or reserved)."""
         now = self._now()
-        registry = Registry(check_registry_name(name), project.account, project.name, title, created=now)
-        if self.store.put_registry(registry) or self.store.take_registry(registry, now):
+        registry = Registry(
+            check_registry_name(name),
+            project.account,
+            project.name,
+            title,
+            created=now,
+            incarnation=int(self.clock() * 1000),
+        )
+        if self.store.put_registry(registry):
             return registry
+        before = self.store.registry(name)
+        if before is not None:
+            # Later than the one before, whatever the clocks of two machines say.
+            later = max(registry.incarnation, before.incarnation + 1)
+            registry = replace(registry, incarnation=later)
+            if self.store.take_registry(registry, now):
+                return registry
         raise _taken("registry", name)
 
     def registry(self, account: str, name: str) -> Registry:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import jwt
 
-from chalicelib.identity.credentials import Credential
+from chalicelib.identity.credentials import Credential, Secret
 from chalicelib.identity.grants import Principal, Scope
 
 LIFETIME_SECONDS: Final = 15 * 60
@@ -40,6 +40,7 @@ class Tokens:
         now, lifetime = int(self.clock()), self.lifetime(expires)
         claims = self._claims(principal.id, principal.generation, self.service, now, lifetime) | {
             "account": principal.account,
+            "at": principal.issued,
             "everywhere": sorted(principal.everywhere),
             "access": [
                 {"type": s.kind, "name": s.name, "actions": list(s.actions)} for s in principal.access
@@ -57,17 +58,21 @@ class Tokens:
         claims = self._decode(token, self.service)
         return None if claims is None else _principal(claims)
 
-    def issue_refresh(self, credential: Credential) -> str:
-        """What stands in for the secret at `/token`, for `REFRESH_SECONDS`, while the generation lasts."""
+    def issue_refresh(self, credential: Credential, secret: Secret) -> str:
+        """What stands in for that secret at `/token`: `REFRESH_SECONDS`, while it and the generation last."""
         now = int(self.clock())
+        ends = [one for one in (credential.expires, secret.expires) if one is not None]
+        lifetime = min([REFRESH_SECONDS, *(end - now for end in ends)])
         audience = self._refresh_audience()
-        claims = self._claims(credential.id, credential.generation, audience, now, REFRESH_SECONDS)
-        return self._encode(claims)
+        claims = self._claims(credential.id, credential.generation, audience, now, lifetime)
+        return self._encode({**claims, "secret": secret.id})
 
-    def read_refresh(self, token: str) -> tuple[str, int] | None:
-        """The credential's id and generation, or None whatever is wrong."""
+    def read_refresh(self, token: str) -> tuple[str, int, str] | None:
+        """The credential's id and generation, and the id of the secret; None whatever is wrong."""
         claims = self._decode(token, self._refresh_audience())
-        return None if claims is None else (str(claims["sub"]), int(claims["gen"]))
+        if claims is None:
+            return None
+        return str(claims["sub"]), int(claims["gen"]), str(claims.get("secret", ""))
 
     def _refresh_audience(self) -> str:
         return f"{self.service}/refresh"
@@ -108,7 +113,8 @@ class Tokens:
         except (jwt.InvalidTokenError, RecursionError):
             # A header nested a thousand deep is JSON, too.
             return None
-        return claims
+        # The leeway is for a clock that is ahead; that a token ends is never put off.
+        return claims if claims["exp"] > self.clock() else None
 
 
 def key_id(key: bytes) -> str:
@@ -123,4 +129,5 @@ def _principal(claims: dict[str, Any]) -> Principal:
         access=tuple(Scope(e["type"], e["name"], tuple(e["actions"])) for e in claims["access"]),
         everywhere=frozenset(claims["everywhere"]),
         generation=int(claims["gen"]),
+        issued=int(claims.get("at", 0)),
     )

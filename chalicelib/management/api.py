@@ -83,8 +83,7 @@ class ManagementApi:
         try:
             signed_in = self._services.sign_in.by_secret(id_, secret, address)
         except LockedError as error:
-            message = f"too many failed logins: try again in {error.seconds} seconds"
-            raise ProblemError(429, message, {"Retry-After": str(error.seconds)}) from error
+            raise ProblemError(429, error.message, {"Retry-After": str(error.seconds)}) from error
         if signed_in is None:
             raise ProblemError(401, "log in with the id and secret of a credential", challenge)
         return signed_in

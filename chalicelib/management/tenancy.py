@@ -62,6 +62,7 @@ def create_account(account: AccountIn) -> Response[AccountMade]:
     services, by = services_of(router.context), caller_of(router.context).credential
     _require(by.is_operator and by.kind is Kind.USER, "make accounts")
     made = services.tenancy.create_account(account.id, account.title)
+    services.desk.forget_account(made.id)
     roles = {EVERY_PROJECT: Role.OWNER}
     try:
         owner, secret = services.desk.create_user(by, account.owner, roles, account=made.id)
@@ -98,9 +99,7 @@ def delete_account(account: NamePath) -> Response[None]:
     _require(caller.credential.is_operator and account != caller.credential.account, "delete this account")
     caller.check_version("account", account, before.version)
     services.tenancy.delete_account(before)
-    while some := services.desk.store.page(account, "", 100):
-        if not [one for one in some if services.desk.store.remove(one)]:
-            break
+    services.desk.forget_account(account)
     return Response(204)
 
 
@@ -144,12 +143,13 @@ def change_project(project: NamePath, change: ProjectChange) -> Response[Project
 
 @router.delete("/projects/<project>", tags=["projects"], responses={204: {"description": "deleted"}})
 def delete_project(project: NamePath) -> Response[None]:
-    """Refused (409) while it has registries."""
+    """Refused (409) while it has registries. Its robots go with it, and what roles users had in it."""
     services, caller = services_of(router.context), caller_of(router.context)
     before = _seen_project(project)
     _require(caller.credential.may(WRITE_PROJECT, project), "delete this project")
     caller.check_version("project", project, before.version)
     services.tenancy.delete_project(before)
+    services.desk.forget_project(before.account, before.name)
     return Response(204)
 
 
@@ -237,12 +237,17 @@ def change_registry(registry: NamePath, change: RegistryChange) -> Response[Regi
     caller.check_version("registry", registry, before.version)
     title = before.title if change.title is None else change.title
     after = services.tenancy.change_registry(before, title=title, project=project)
+    if after.project != before.project:
+        services.desk.end_tokens(after)
     return answered(_registry(after), version=after.version)
 
 
 @router.delete("/registries/<registry>", tags=["registries"], responses={204: {"description": "deleted"}})
 def delete_registry(registry: NamePath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
-    """Refused (409) while it holds images, unless forced. Its name stays reserved for 30 days."""
+    """Refused (409) while it holds images, unless forced. Its name stays reserved for 30 days.
+
+    The robot named after it goes with it, and so do the grants of others on it.
+    """
     services, caller = services_of(router.context), caller_of(router.context)
     before = seen_registry(registry)
     _require(caller.credential.may(WRITE_REGISTRY, before.project), "delete this registry")
@@ -253,6 +258,7 @@ def delete_registry(registry: NamePath, force: Annotated[bool, Query()] = False)
         message = f"the registry {registry!r} still holds {holding[0].name!r}: delete it, or force"
         raise RefusedError(Reason.CONFLICT, message)
     deleting = services.tenancy.begin_deletion(before)
+    services.desk.forget_registry(deleting)
     for repository in repositories:
         services.emptying.empty(repository, caller.actor)
     services.tenancy.end_deletion(deleting)
@@ -269,8 +275,7 @@ def seen_registry(name: str) -> Registry:
 
 
 def sees_registry(by: Credential, registry: Registry) -> bool:
-    named = registry.project == by.project and any(one.registry == registry.name for one in by.grants)
-    return by.may(READ, registry.project) or named
+    return by.may(READ, registry.project) or bool(by.grants_on(registry))
 
 
 def _repositories(registry: Registry) -> Iterator[Repository]:

@@ -37,6 +37,10 @@ def check_name(name: str) -> str:
     return name
 
 
+def is_name(text: str) -> bool:
+    return len(text) <= NAME_LIMIT and _NAME.fullmatch(text) is not None
+
+
 def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 

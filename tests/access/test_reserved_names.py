@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.identity.tenancy import RESERVED_SECONDS
 from chalicelib.spec.digest import Digest
 from tests.access.caller import Caller
 from tests.access.estate import IMAGE, Estate, Image, pushed
+from tests.identity.callers import basic
 
 DAY = 24 * 3600
 
@@ -76,6 +79,130 @@ def test_neither_credentials_nor_content_go_with_the_name(estate: Estate) -> Non
         assert caller.v2("GET", "/v2/dev/app/manifests/v1").status == 403
         assert caller.api("GET", "/registries/dev").status == 404
         assert "dev" not in caller.v2("GET", "/token", {"scope": "repository:dev/app:pull"}).document["scope"]
+
+
+@pytest.mark.parametrize("day", [0, 31])
+def test_what_was_granted_on_it_is_nothing_on_the_next_of_its_name(estate: Estate, day: int) -> None:
+    """In the same project of the same account, where no other check would tell them apart."""
+    grants = ("dev/*", "pull,push,delete"), ("stage/*", "pull")
+    estate.robot("acme-owner", "ci", "shop", *grants)
+    token = estate.caller("ci").with_token("repository:dev/app:pull,push")
+    delete(estate)
+    estate.ground.clock.advance(day * DAY)
+    assert take(estate, "acme-owner", "shop") == 201
+    estate.push("acme-owner", "dev/app")
+    estate.ground.let_revocations_arrive()
+    assert token.v2("GET", "/v2/dev/app/manifests/v1").status == 401
+    robot, owner = estate.caller("ci"), estate.caller("acme-owner")
+    assert robot.v2("GET", "/v2/dev/app/manifests/v1").status == 403
+    assert robot.v2("GET", "/token", {"scope": "repository:dev/app:pull"}).document["scope"] == ""
+    assert robot.api("GET", "/registries/dev").status == 404
+    assert robot.v2("GET", "/v2/stage/app/manifests/v1").status == 200
+    assert owner.api("GET", "/credentials/ci").document["grants"] == [
+        {"pattern": "stage/*", "actions": ["pull"]}
+    ]
+    again = [{"pattern": pattern, "actions": actions.split(",")} for pattern, actions in grants]
+    assert owner.api("PATCH", "/credentials/ci", {"grants": again}).status == 200
+    assert robot.v2("GET", "/v2/dev/app/manifests/v1").status == 200
+
+
+def test_a_grant_that_a_deletion_missed_is_nothing_on_the_next_of_its_name(estate: Estate) -> None:
+    """Lists of credentials are a second behind, and a robot may be made in that second."""
+    estate.robot("acme-owner", "ci", "shop", ("dev/*", "pull,push"))
+    store = estate.ground.deployment.credentials
+    missed = store.get("ci")
+    assert missed is not None
+    delete(estate)
+    held = store.get("ci")
+    assert held is not None
+    assert store.put(replace(held, grants=missed.grants, version=held.version + 1))
+    assert take(estate, "acme-owner", "shop") == 201
+    estate.push("acme-owner", "dev/app")
+    assert estate.caller("ci").v2("GET", "/v2/dev/app/manifests/v1").status == 403
+    assert estate.caller("ci").api("GET", "/registries/dev").status == 404
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+def test_a_users_token_and_upload_end_with_it(estate: Estate, how: str) -> None:
+    """Whatever roles the user has where it is, or where the next of its name is."""
+    estate.user("acme-owner", "coder", shop="developer")
+    coder, owner = estate.caller("coder"), estate.caller("acme-owner")
+    tokens = [one.with_token("repository:dev/app:pull,push") for one in (coder, owner)]
+    other = coder.with_token("repository:stage/app:pull")
+    uploads = [one.v2("POST", "/v2/dev/app/blobs/uploads/").headers["location"] for one in [*tokens, coder]]
+    estate.ground.clock.advance(1)
+    if how == "deleted":
+        delete(estate)
+        assert take(estate, "acme-owner", "lab") == 201
+        estate.push("acme-owner", "dev/app")
+    else:
+        assert owner.api("PATCH", "/registries/dev", {"project": "lab"}).status == 200
+    estate.ground.let_revocations_arrive()
+    for token in tokens:
+        refused = token.v2("GET", "/v2/dev/app/manifests/v1")
+        assert refused.status == 401
+        assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+    for upload in uploads:
+        assert Caller(estate.ground.deployment).v2("PATCH", upload, body=b"x").status == 404
+    assert other.v2("GET", "/v2/stage/app/manifests/v1").status == 200
+    assert coder.v2("GET", "/v2/dev/app/manifests/v1").status == 403
+    again = owner.with_token("repository:dev/app:pull,push")
+    assert again.v2("GET", "/v2/dev/app/manifests/v1").status == 200
+    for caller in (again, owner):
+        opened = caller.v2("POST", "/v2/dev/app/blobs/uploads/")
+        assert (
+            Caller(estate.ground.deployment).v2("PATCH", opened.headers["location"], body=b"x").status == 202
+        )
+
+
+def test_the_robot_named_after_it_goes_with_it_and_comes_anew(estate: Estate) -> None:
+    owner = estate.caller("acme-owner")
+    made = owner.api("POST", "/registries", {"name": "fresh", "project": "shop"}).document
+    assert made["credential"] == "fresh"
+    first = replace(owner, authorization=basic("fresh", made["secret"]))
+    assert first.v2("POST", "/v2/fresh/app/blobs/uploads/").status == 202
+    token = first.with_token("repository:fresh/app:pull,push")
+    delete(estate, "fresh")
+    assert owner.api("GET", "/credentials/fresh").status == 404
+    assert first.v2("GET", "/v2/").status == 401
+    estate.ground.let_revocations_arrive()
+    assert token.v2("GET", "/v2/").status == 401
+    again = owner.api("POST", "/registries", {"name": "fresh", "project": "shop"}).document
+    assert again["credential"] == "fresh"
+    assert first.v2("GET", "/v2/").status == 401
+    second = replace(owner, authorization=basic("fresh", again["secret"]))
+    assert second.v2("POST", "/v2/fresh/app/blobs/uploads/").status == 202
+
+
+def test_what_was_had_in_a_deleted_project_is_nothing_in_the_next_of_its_name(estate: Estate) -> None:
+    owner = estate.caller("acme-owner")
+    estate.made("acme-owner", "/projects", {"name": "brief"})
+    estate.made("acme-owner", "/registries", {"name": "short", "project": "brief"})
+    estate.robot("acme-owner", "brief-ci", "brief", ("short/*", "pull"))
+    estate.user("acme-owner", "coder", brief="maintainer", shop="viewer")
+    delete(estate, "short")
+    assert owner.api("DELETE", "/projects/brief").status == 204
+    assert owner.api("GET", "/credentials/brief-ci").status == 404
+    assert owner.api("GET", "/credentials/coder").document["roles"] == {"shop": "viewer"}
+    estate.made("acme-owner", "/projects", {"name": "brief"})
+    assert estate.caller("coder").api("GET", "/projects/brief").status == 404
+    assert estate.caller("coder").api("GET", "/projects/shop").status == 200
+
+
+def test_a_credential_that_a_deleted_account_left_is_nothing_in_the_next_of_its_id(estate: Estate) -> None:
+    admin = estate.caller("admin")
+    estate.made("admin", "/accounts", {"id": "third", "owner": "third-owner"})
+    store = estate.ground.deployment.credentials
+    missed = store.get("third-owner")
+    assert missed is not None
+    assert estate.caller("third-owner").api("DELETE", "/projects/default").status == 204
+    assert admin.api("DELETE", "/accounts/third").status == 204
+    assert store.get("third-owner") is None
+    assert store.put(replace(missed, version=1))
+    made = admin.api("POST", "/accounts", {"id": "third", "owner": "another-owner"})
+    assert made.status == 201
+    assert store.get("third-owner") is None
+    assert estate.caller("third-owner").api("GET", "/whoami").status == 401
 
 
 def test_a_deleted_registry_is_as_one_that_never_was(estate: Estate) -> None:

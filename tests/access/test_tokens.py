@@ -160,18 +160,20 @@ def test_a_refresh_token_of_another_credential_deployment_or_time_is_refused(est
     credential = estate.ground.deployment.credentials.get("acme-owner")
     assert credential is not None
     now = estate.ground.clock.now
-    good = tokens.issue_refresh(credential)
+    (secret,) = credential.secrets
+    good = tokens.issue_refresh(credential, secret)
     wrong = [
-        replace(tokens, service="staging").issue_refresh(credential),
-        replace(tokens, keys=[b"another".ljust(32)]).issue_refresh(credential),
-        tokens.issue_refresh(replace(credential, generation=credential.generation - 1)),
-        tokens.issue_refresh(replace(credential, generation=credential.generation + 1)),
-        tokens.issue_refresh(replace(credential, id="nobody")),
-        replace(tokens, clock=lambda: now - REFRESH_SECONDS - 60).issue_refresh(credential),
-        replace(tokens, clock=lambda: now + 600).issue_refresh(credential),
+        replace(tokens, service="staging").issue_refresh(credential, secret),
+        replace(tokens, keys=[b"another".ljust(32)]).issue_refresh(credential, secret),
+        tokens.issue_refresh(replace(credential, generation=credential.generation - 1), secret),
+        tokens.issue_refresh(replace(credential, generation=credential.generation + 1), secret),
+        tokens.issue_refresh(replace(credential, id="nobody"), secret),
+        tokens.issue_refresh(credential, replace(secret, hash="another")),
+        replace(tokens, clock=lambda: now - REFRESH_SECONDS - 60).issue_refresh(credential, secret),
+        replace(tokens, clock=lambda: now + 600).issue_refresh(credential, secret),
         owner.token(SCOPE),
         good[:-2] + ("AA" if not good.endswith("AA") else "BB"),
-        "",
+        "x",
     ]
     assert [_refreshed(owner, token).status for token in (good, *wrong)] == [200, *(401 for _ in wrong)]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from urllib.parse import urlencode
 
 import pytest
 
 from chalicelib.spec.digest import Digest
 from tests.endpoints.driver import PASSWORD, Driver, index_of, size_of
+from tests.identity.callers import operations
 
 
 @pytest.fixture
@@ -24,6 +26,39 @@ def test_token_takes_one_read_and_one_audit_entry(warm: Driver) -> None:
     scope = {"scope": "repository:dev/app:pull,push"}
     answer = warm.call("GET", "/token", scope, authorization=f"Basic {basic}")
     assert (answer.status, answer.calls) == (200, (2, 0))
+
+
+@pytest.mark.parametrize("by", ["secret", "password grant", "refresh_token grant"])
+def test_token_takes_one_dynamodb_read_whatever_is_shown(warm: Driver, by: str) -> None:
+    """Of as many registries as are asked for; the other call is the audit entry."""
+    basic = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
+    scopes = " ".join(f"repository:dev/app{number}:pull,push" for number in range(50))
+    offline = warm.call("GET", "/token", {"offline_token": "true"}, authorization=f"Basic {basic}")
+    form = {
+        "password grant": {"grant_type": "password", "username": "admin", "password": PASSWORD},
+        "refresh_token grant": {
+            "grant_type": "refresh_token",
+            "refresh_token": offline.document["refresh_token"],
+        },
+    }.get(by)
+    with operations(warm.deployment) as seen:
+        if form is None:
+            answer = warm.call("GET", "/token", {"scope": scopes}, authorization=f"Basic {basic}")
+        else:
+            answer = warm.call("POST", "/token", body=urlencode({**form, "scope": scopes}).encode())
+    assert (answer.status, answer.calls) == (200, (2, 0))
+    assert seen == {"BatchGetItem": 1, "PutItem": 1}
+
+
+def test_checking_a_token_takes_none(warm: Driver) -> None:
+    """Of a good one, and of one that is none."""
+    assert warm.call("GET", "/v2/").status == 200
+    with operations(warm.deployment) as seen:
+        for _ in range(10):
+            assert warm.call("GET", "/v2/").calls == (0, 0)
+            forged = warm.call("GET", "/v2/", authorization=warm.authorization + "x")
+            assert (forged.status, forged.calls) == (401, (0, 0))
+    assert not seen
 
 
 def test_failed_login_takes_one_read_two_counts_and_one_audit_entry(driver: Driver) -> None:

@@ -135,9 +135,23 @@ def test_a_credential_that_is_none_is_refused(driver: Driver, authorization: str
         (b"\xff\xfe\x00", 400, "UNSUPPORTED", "grant_type password, refresh_token"),
         (b"grant_type=authorization_code&code=x", 400, "UNSUPPORTED", "grant_type password, refresh_token"),
         (b"grant_type=refresh_token&refresh_token=x", 401, "UNAUTHORIZED", "password"),
-        (b"grant_type=password", 401, "UNAUTHORIZED", "password"),
+        (b"grant_type=password", 400, "UNSUPPORTED", "takes username"),
+        (b"grant_type=password&username=admin&password=", 400, "UNSUPPORTED", "takes password"),
+        (
+            b"grant_type=password&grant_type=password",
+            400,
+            "UNSUPPORTED",
+            "grant_type is there more than once",
+        ),
+        (b"grant_type=password&username=admin&username=ci&password=x", 400, "UNSUPPORTED", "more than once"),
+        (b"grant_type=refresh_token", 400, "UNSUPPORTED", "takes refresh_token"),
         (b"grant_type=password&username=admin&password=wrong", 401, "UNAUTHORIZED", "password"),
-        (b"grant_type=password&username=" + b"%F0%9F%90%B3" * 600, 401, "UNAUTHORIZED", "password"),
+        (
+            b"grant_type=password&password=x&username=" + b"%F0%9F%90%B3" * 600,
+            401,
+            "UNAUTHORIZED",
+            "password",
+        ),
         (b"grant_type=password&" + b"a=b&" * 20_000, 413, "SIZE_INVALID", "at most"),
     ],
 )
@@ -146,6 +160,26 @@ def test_a_form_that_is_none_is_refused(
 ) -> None:
     with nothing_but_a_failure_left_behind():
         refused(driver.call("POST", "/token", body=form), status, code, says)
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        (b"", "unsupported_grant_type"),
+        (b"grant_type=client_credentials", "unsupported_grant_type"),
+        (b"grant_type=password", "invalid_request"),
+        (b"grant_type=password&username=admin&password=x&scope=" + b"x" * 600, "invalid_scope"),
+        (b"grant_type=password&username=admin&password=wrong", "invalid_client"),
+        (b"grant_type=refresh_token&refresh_token=x", "invalid_grant"),
+        (b"grant_type=password&" + b"a=b&" * 20_000, "invalid_request"),
+    ],
+)
+def test_a_refusal_by_post_is_an_error_of_oauth_too(driver: Driver, form: bytes, error: str) -> None:
+    """RFC 6749, 5.2; the envelope is for clients of registries."""
+    document = driver.call("POST", "/token", body=form).document
+    assert set(document) == {"error", "error_description", "errors"}
+    assert document["error"] == error
+    assert document["error_description"] == document["errors"][0]["message"]
 
 
 def signed(key: bytes = KEY, *, without: str = "", **changes: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib.identity.attempts import Attempts
 from chalicelib.identity.audit import Record
 from chalicelib.identity.credentials import Credential, Trust
+from chalicelib.identity.revocations import registry_id
 from chalicelib.identity.sign_in import Found
 from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
 
@@ -56,6 +57,9 @@ class Credentials:
         del self.rows[credential.id]
         self.revocations[credential.id] = credential.generation + 1
         return True
+
+    def revoke_registry(self, name: str, at: int) -> None:
+        self.revocations[registry_id(name)] = at
 
     def revoked(self) -> Mapping[str, int]:
         self.calls.append("revoked")

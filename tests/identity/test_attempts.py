@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.identity.attempts import ADDRESS, CREDENTIAL, Attempts, Limit, after_failure, wait_seconds
+from chalicelib.identity.attempts import (
+    ADDRESS,
+    CREDENTIAL,
+    Attempts,
+    Limit,
+    after_failure,
+    origin,
+    wait_seconds,
+)
 
 
 def waits(limit: Limit, failures: int) -> list[int]:
@@ -40,3 +48,22 @@ def test_the_wait_ends_when_it_says(now: float, wait: int) -> None:
 def test_who_never_failed_waits_for_nothing() -> None:
     assert wait_seconds(None, 1000) == 0
     assert wait_seconds(Attempts(), 1000) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("::FFFF:CB00:7107", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("unix", "unix"),
+        ("", ""),
+    ],
+)
+def test_who_has_one_address_of_a_network_is_counted_for_all_of_it(address: str, counted_as: str) -> None:
+    assert origin(address) == counted_as

@@ -21,7 +21,7 @@ from chalicelib.identity.grants import Grant
 from chalicelib.identity.refusals import Reason, RefusedError
 from chalicelib.identity.roles import EVERY_PROJECT, Role
 from chalicelib.identity.secret import is_generated, matches
-from chalicelib.identity.tenancy import Tenancy
+from chalicelib.identity.tenancy import Registry, Tenancy
 from tests.identity.memory import NOW, Clock, Credentials, Tenants
 
 TRUST = Trust("https://issuer.example", "ccr", "repo:acme/app:*", {"ref": "refs/heads/main"})
@@ -432,3 +432,115 @@ def test_a_deleted_credential_is_gone_with_all_that_was_issued_to_it(
     assert store.revocations["ci"] > made.generation
     clock.now += 0.01
     assert robot(desk, maintainer).generation >= store.revocations["ci"]
+
+
+def registry(desk: CredentialDesk, name: str = "dev", account: str = "acme") -> Registry:
+    return desk.tenancy.registry(account, name)
+
+
+def test_a_grant_is_of_the_registry_that_has_the_name_now(
+    desk: CredentialDesk, maintainer: Credential
+) -> None:
+    """Also where the clock stands still, or goes back."""
+    robot, _ = desk.create_robot(maintainer, "ci", "shop", [Grant("dev/*", frozenset({"pull"}))])
+    first = registry(desk)
+    assert robot.grants_on(first)
+    desk.tenancy.end_deletion(desk.tenancy.begin_deletion(first))
+    second = desk.tenancy.create_registry(desk.tenancy.project("acme", "shop"), "dev")
+    assert second.incarnation > first.incarnation
+    assert robot.actions_on("dev/app", second) == frozenset()
+    assert robot.grants_on(second) == ()
+
+
+def test_a_forgotten_registry_takes_its_grants_and_its_own_robot_with_it(
+    desk: CredentialDesk, store: Credentials, owner: Credential, maintainer: Credential
+) -> None:
+    pull = frozenset({"pull"})
+    desk.tenancy.create_registry(desk.tenancy.project("acme", "shop"), "prod")
+    dev, prod = Grant("dev/*", pull), Grant("prod/*", pull)
+    for id_, grants in (("dev", [dev]), ("prod", [dev, prod]), ("ci", [dev]), ("cd", [prod])):
+        desk.create_robot(maintainer, id_, "shop", grants)
+    desk.create_trust(maintainer, "gh", "shop", [dev, prod], TRUST)
+    before = dict(store.rows)
+    desk.forget_registry(registry(desk))
+    assert set(before) - set(store.rows) == {"dev"}
+    left = {id_: [one.pattern for one in store.rows[id_].grants] for id_ in ("prod", "ci", "cd", "gh")}
+    assert left == {"prod": ["prod/*"], "ci": [], "cd": ["prod/*"], "gh": ["prod/*"]}
+    assert set(store.revocations) == {"registry/dev", "dev", "prod", "ci", "gh"}
+    assert store.rows["cd"] == before["cd"]
+    assert store.rows[owner.id] == before[owner.id]
+
+
+def test_a_robot_of_another_account_named_after_it_stays(
+    desk: CredentialDesk, store: Credentials, root: Credential, maintainer: Credential
+) -> None:
+    stranger = user(store, "zoe", account="other", every=Role.OWNER)
+    desk.create_robot(stranger, "dev", "shop", [Grant("theirs/*", frozenset({"pull"}))])
+    desk.forget_registry(registry(desk))
+    assert store.rows["dev"].grants
+
+
+def test_forgetting_goes_on_where_another_has_just_written(
+    desk: CredentialDesk, store: Credentials, maintainer: Credential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robot, _ = desk.create_robot(maintainer, "ci", "shop", [Grant("dev/*", frozenset({"pull"}))])
+    real, others = store.put, iter(["a", "b"])
+
+    def put(credential: Credential, *, revoke: bool = False) -> bool:
+        for title in others:
+            held = store.rows["ci"]
+            store.rows["ci"] = replace(held, title=title, version=held.version + 1)
+            return real(credential, revoke=revoke)
+        return real(credential, revoke=revoke)
+
+    monkeypatch.setattr(store, "put", put)
+    desk.forget_registry(registry(desk))
+    assert (store.rows["ci"].grants, store.rows["ci"].title) == ((), "b")
+    monkeypatch.setattr(store, "put", lambda _credential, **_: False)
+    store.rows["ci"] = robot
+    refused(Reason.STALE, lambda: desk.forget_registry(registry(desk)))
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "",
+        "https://",
+        "https:///x",
+        "http://issuer.example",
+        "http://127.0.0.1",
+        "http://127.0.0.1.evil.example:80",
+        "http://127.0.0.1:80@evil.example",
+        "https://user@issuer.example",
+        "https://issuer.example?x=y",
+        "https://issuer.example#x",
+        "https://issuer.example:port",
+        "https://issuer.example:99999",
+        "https://[::1",
+        "https://issuer.example\\@127.0.0.1",
+        "https://issuer.example\n",
+        "https://issuer .example",
+        "https://\u0456ssuer.example",
+        "ftp://issuer.example",
+        "file:///etc/passwd",
+        "issuer.example",
+    ],
+)
+def test_what_is_no_issuer_is_not_trusted(desk: CredentialDesk, maintainer: Credential, issuer: str) -> None:
+    grants = [Grant("dev/*", frozenset({"pull"}))]
+    trust = replace(TRUST, issuer=issuer)
+    refused(Reason.INVALID, lambda: desk.create_trust(maintainer, "gh", "shop", grants, trust))
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://token.actions.githubusercontent.com",
+        "https://gitlab.example:8443/",
+        "https://oidc.eks.eu-west-1.amazonaws.com/id/0123ABCD",
+        "http://127.0.0.1:1",
+    ],
+)
+def test_an_issuer_is_a_url_of_a_host(desk: CredentialDesk, maintainer: Credential, issuer: str) -> None:
+    grants = [Grant("dev/*", frozenset({"pull"}))]
+    assert desk.create_trust(maintainer, "gh", "shop", grants, replace(TRUST, issuer=issuer)).trust

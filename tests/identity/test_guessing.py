@@ -119,7 +119,7 @@ def test_an_address_that_tries_many_names_is_locked_for_all_of_them(
     assert Caller(deployment).get(*robot).status == 200
     clock.now += 2
     assert caller.get(*robot).status == 200
-    refused(caller.get("one more", GUESS), 401, "UNAUTHORIZED")
+    refused(caller.get("one-more", GUESS), 401, "UNAUTHORIZED")
     assert retry_after(caller.get(*robot)) == 4
 
 

@@ -505,7 +505,8 @@ def test_not_more_keys_and_issuers_are_kept_than_can_be_real(
     assert verifier.verify(issuer.token(), trust(issuer)) is None
     assert len(verifier._issuers[issuer.url].by_id) == KEYS
     for number in range(ISSUERS + 20):
-        verifier.verify(issuer.token(), Trust(f"http://192.0.2.1/{number}", AUDIENCE, "x"))
+        url = f"http://192.0.2.1/{number}"
+        verifier.verify(issuer.token(iss=url), Trust(url, AUDIENCE, "someone"))
     assert len(verifier._issuers) == ISSUERS
 
 

@@ -32,6 +32,41 @@ def test_it_is_looked_up_once_in_its_time_and_counts_after_it() -> None:
     assert store.calls == ["revoked"] * 2
 
 
+def test_each_process_sees_it_in_that_time() -> None:
+    clock, store = Clock(), Credentials()
+    processes = [Revocations(store, clock) for _ in range(3)]
+    for number, one in enumerate(processes):
+        clock.now += number
+        assert one.stand("ci", 1)
+    store.revocations["ci"] = 2
+    clock.now += FRESH_SECONDS + 0.001
+    assert [one.stand("ci", 1) for one in processes] == [False] * 3
+
+
+def test_the_time_counts_from_before_the_read() -> None:
+    class Slow(Credentials):
+        def revoked(self) -> Mapping[str, int]:
+            found = super().revoked()
+            clock.now += FRESH_SECONDS
+            return found
+
+    clock, store = Clock(), Slow()
+    revocations = Revocations(store, clock)
+    assert revocations.stand("ci", 1)
+    store.revocations["ci"] = 2
+    clock.now += 1
+    assert not revocations.stand("ci", 1)
+
+
+def test_a_clock_that_goes_back_does_not_put_it_off() -> None:
+    clock, store = Clock(), Credentials()
+    revocations = Revocations(store, clock)
+    assert revocations.stand("ci", 1)
+    store.revocations["ci"] = 2
+    clock.now -= 3600
+    assert not revocations.stand("ci", 1)
+
+
 def test_a_revoked_credential_stops_within_a_minute() -> None:
     assert FRESH_SECONDS < 60
 

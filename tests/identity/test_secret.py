@@ -1,10 +1,11 @@
-"""Secrets: their form and checksum, their hashes, and work that depends on the form alone."""
+"""Secrets: their form and checksum, their hashes, and the slow work that is bounded."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.identity import secret as module
-from chalicelib.identity.secret import hash_secret, is_generated, make_secret, matches, matches_nobody
+from chalicelib.identity.secret import (
+    WAITING,
+    BusyError,
+    hash_secret,
+    is_generated,
+    make_secret,
+    matches,
+    matches_nobody,
+)
 
 PASSWORD = "a password that a person chose"
 
@@ -97,12 +106,23 @@ def test_a_hash_names_the_way_it_was_made() -> None:
     assert hash_secret(PASSWORD).startswith("scrypt$")
 
 
-@pytest.mark.parametrize("stored_of", [make_secret(), PASSWORD, None])
-@pytest.mark.parametrize(("guess", "slow"), [(make_secret(), 0), ("a guess", 1), ("ccr_" + "a" * 38, 1)])
-def test_work_depends_on_the_form_of_the_guess_alone(
+@pytest.mark.parametrize(
+    ("stored_of", "guess", "slow"),
+    [
+        (make_secret(), make_secret(), 0),
+        (make_secret(), "a guess", 0),
+        (make_secret(), "ccr_" + "a" * 38, 0),
+        (PASSWORD, make_secret(), 0),
+        (PASSWORD, "a guess", 1),
+        (PASSWORD, "ccr_" + "a" * 38, 1),
+        (None, make_secret(), 0),
+        (None, "a guess", 0),
+    ],
+)
+def test_work_is_slow_only_where_a_password_could_match(
     monkeypatch: pytest.MonkeyPatch, stored_of: str | None, guess: str, slow: int
 ) -> None:
-    """Whether the credential has a password, a generated secret or is not there at all."""
+    """None is a credential that is not there at all."""
     stored = None if stored_of is None else hash_secret(stored_of)
     with counted_scrypt(monkeypatch) as ran:
         if stored is None:
@@ -113,11 +133,29 @@ def test_work_depends_on_the_form_of_the_guess_alone(
 
 
 def test_two_slow_hashes_run_at_a_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = hash_secret(PASSWORD)
     with counted_scrypt(monkeypatch) as ran:
-        threads = [threading.Thread(target=matches_nobody, args=("a guess",)) for _ in range(8)]
+        threads = [threading.Thread(target=matches, args=("a guess", stored)) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     assert len(ran) == 8
     assert max(ran) <= 2
+
+
+def test_who_finds_the_queue_full_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, go_on = hash_secret(PASSWORD), threading.Event()
+    monkeypatch.setattr(hashlib, "scrypt", lambda *_, **__: go_on.wait(60) and b"")
+    threads = [threading.Thread(target=matches, args=("a guess", stored)) for _ in range(2 + WAITING)]
+    for thread in threads:
+        thread.start()
+    while module._QUEUE._value:
+        time.sleep(0.001)
+    with pytest.raises(BusyError):
+        matches("a guess", stored)
+    assert not matches(make_secret(), stored), "what takes no slow hash goes past the queue"
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert not matches("a guess", stored)

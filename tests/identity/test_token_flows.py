@@ -73,7 +73,10 @@ def test_what_is_granted_is_what_was_asked_and_is_had(tenant: Tenant, caller: Ca
         (of(f"{tenant.prod}/other", "pull"), []),
         (of(tenant.dev, "pull"), []),
         (of("none/app", "pull"), []),
-        (of(f"{tenant.dev}/*", "pull"), [of(f"{tenant.dev}/*", "pull")]),
+        (of(f"{tenant.dev}/*", "pull"), []),
+        (of(f"{tenant.dev}/APP", "pull"), []),
+        (of(f"{tenant.dev}/../{tenant.prod}/app", "pull"), []),
+        (of(f"{tenant.dev}/caf\u00e9", "pull"), []),
         ("registry:catalog:pull", []),
         ("", []),
     ):
@@ -91,7 +94,7 @@ def test_a_pattern_asked_for_is_a_name_and_opens_nothing(tenant: Tenant, caller:
     [
         "/app",
         "//",
-        "x" * 3000 + "/app",
+        "x" * 256 + "/app",
         "x" * 64 + "/app",
         "caf\u00e9/app",
         "\0/app",
@@ -110,6 +113,21 @@ def test_fifty_scopes_are_enough(caller: Caller) -> None:
     assert caller.get("admin", PASSWORD, *(of(f"r{n}/app", "pull") for n in range(50))).status == 200
     answer = caller.get("admin", PASSWORD, *(of(f"r{n}/app", "pull") for n in range(51)))
     refused(answer, 400, "UNSUPPORTED", "at most 50")
+    answer = caller.get("admin", PASSWORD, " ".join(["nothing"] * 51))
+    refused(answer, 400, "UNSUPPORTED", "at most 50")
+
+
+def test_a_scope_longer_than_any_can_be_is_refused(caller: Caller, deployment: Deployment) -> None:
+    long = of("dev/" + "x" * 600, "pull")
+    for answer_of in (
+        lambda: caller.get("admin", PASSWORD, "registry:catalog:*", long),
+        lambda: caller.post("password", long, username="admin", password=PASSWORD),
+    ):
+        with operations(deployment) as seen:
+            answer = answer_of()
+        refused(answer, 400, "UNSUPPORTED", "at most 512 characters")
+        assert answer.document["error"] == "invalid_scope"
+        assert not seen
 
 
 def test_a_user_gets_what_the_role_in_the_project_allows(
@@ -225,8 +243,9 @@ def test_what_is_no_login_is_refused_without_a_read(caller: Caller, deployment: 
             refused(caller.get("admin", ""), 401, "UNAUTHORIZED")
             refused(caller.get("admin", "x" * 9000), 401, "UNAUTHORIZED")
             refused(caller.post("refresh_token", refresh_token="a.b.c"), 401, "UNAUTHORIZED")
-            refused(caller.post("refresh_token"), 401, "UNAUTHORIZED")
-            refused(caller.post("password"), 401, "UNAUTHORIZED")
+            refused(caller.post("refresh_token"), 400, "UNSUPPORTED")
+            refused(caller.post("password"), 400, "UNSUPPORTED")
+            refused(caller.exchange("", "a.b.c"), 400, "UNSUPPORTED")
     assert not seen
 
 
@@ -421,6 +440,36 @@ def test_basic_is_good_for_what_the_request_names(tenant: Tenant, caller: Caller
     refused(
         caller.send("DELETE", f"/v2/{tenant.dev}/app/manifests/v1", authorization=by_basic), 403, "DENIED"
     )
+
+
+def test_a_refused_refresh_token_is_told_in_the_audit_trail_and_counted(
+    tenant: Tenant, caller: Caller, deployment: Deployment
+) -> None:
+    robot, secret = tenant.robot((f"{tenant.dev}/*", "pull"))
+    refresh = caller.get(robot.id, secret, offline_token="true").document["refresh_token"]
+    deployment.desk.rotate(tenant.admin, robot, 0)
+    with operations(deployment) as seen:
+        refused(caller.post("refresh_token", refresh_token=refresh), 401, "UNAUTHORIZED")
+    assert seen == {"BatchGetItem": 1, "UpdateItem": 2, "PutItem": 1}
+    now = int(time.time() * 1000)
+    records = list(deployment.trail.read("default", now - 60_000, now + 1000, ""))
+    told = [one.detail for one in records if (one.actor, one.result) == (robot.id, "refused")]
+    assert told == [{"by": "refresh_token"}]
+    assert refresh not in repr(records)
+
+
+def test_a_refresh_token_of_a_leaked_secret_ends_with_its_overlap(
+    tenant: Tenant, caller: Caller, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robot, secret = tenant.robot((f"{tenant.dev}/*", "pull"))
+    old = caller.get(robot.id, secret, offline_token="true").document["refresh_token"]
+    _, new_secret = deployment.desk.rotate(tenant.admin, robot, 120)
+    again = caller.post("refresh_token", refresh_token=old, access_type="offline").document
+    assert again["expires_in"] <= 120
+    new = caller.get(robot.id, new_secret, offline_token="true").document["refresh_token"]
+    monkeypatch.setattr(deployment.sign_in, "clock", Clock(time.time() + 121))
+    for token, status in ((old, 401), (again["refresh_token"], 401), (new, 200)):
+        assert Caller(deployment).post("refresh_token", refresh_token=token).status == status
 
 
 def test_every_login_is_told_in_the_audit_trail(

@@ -9,11 +9,14 @@ import pytest
 
 from chalicelib.identity.credentials import Trust
 from chalicelib.wiring import Deployment
+from tests.endpoints.driver import Answer
 from tests.endpoints.refusals import refused
-from tests.identity.callers import Caller, Tenant, basic, operations
+from tests.identity.callers import ID_TOKEN, TOKEN_EXCHANGE, Caller, Tenant, basic, operations
 from tests.identity.issuer import AUDIENCE, DISCOVERY, Issuer, rsa_key, running_issuer, send
 
 RSA, OTHER = rsa_key(), rsa_key()
+TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
+ACCESS_TOKEN, JWT = TOKEN_TYPE + "access_token", TOKEN_TYPE + "jwt"
 SUBJECT = "repo:acme/shop:ref:refs/heads/main"
 
 
@@ -48,6 +51,10 @@ def id_token(issuer: Issuer, **changes: object) -> str:
     return issuer.token(**{"sub": SUBJECT, "ref": "refs/heads/main", **changes})
 
 
+def exchange(caller: Caller, *, type: str, **form: str) -> Answer:  # noqa: A002
+    return caller.post(TOKEN_EXCHANGE, subject_token_type=type, **form)
+
+
 def test_an_id_token_is_a_password_for_docker_login(
     tenant: Tenant, caller: Caller, issuer: Issuer, trust_id: str
 ) -> None:
@@ -66,6 +73,76 @@ def test_an_id_token_is_exchanged(tenant: Tenant, caller: Caller, issuer: Issuer
     answer = caller.exchange(trust_id, id_token(issuer), scope)
     assert (answer.status, answer.document["scope"]) == (200, scope)
     assert caller.bearing(answer.document["access_token"], "GET", "/v2/").status == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.document["token_type"] == "Bearer"
+    assert answer.document["issued_token_type"] == ACCESS_TOKEN
+
+
+@pytest.mark.parametrize("subject", [ID_TOKEN, JWT])
+@pytest.mark.parametrize("requested", [None, ACCESS_TOKEN, JWT])
+def test_the_types_of_an_exchange_are_those_that_are_asked_for(
+    caller: Caller, issuer: Issuer, trust_id: str, subject: str, requested: str | None
+) -> None:
+    asked = {} if requested is None else {"requested_token_type": requested}
+    answer = exchange(caller, client_id=trust_id, subject_token=id_token(issuer), type=subject, **asked)
+    assert answer.status == 200
+    assert answer.document["issued_token_type"] == (requested or ACCESS_TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"type": ""}, "takes subject_token_type"),
+        ({"type": ACCESS_TOKEN}, "subject_token_type is one of"),
+        ({"type": "urn:ietf:params:oauth:token-type:saml2"}, "subject_token_type is one of"),
+        ({"type": "id_token"}, "subject_token_type is one of"),
+        ({"type": ID_TOKEN.upper()}, "subject_token_type is one of"),
+        ({"requested_token_type": ID_TOKEN}, "requested_token_type is one of"),
+        ({"requested_token_type": TOKEN_TYPE + "refresh_token"}, "requested_token_type is one of"),
+        ({"actor_token": "x"}, "actor_token"),
+        ({"subject_token": ""}, "takes subject_token"),
+        ({"client_id": ""}, "takes client_id"),
+    ],
+)
+def test_an_exchange_of_something_else_is_no_request(
+    caller: Caller, issuer: Issuer, trust_id: str, change: dict[str, str], says: str
+) -> None:
+    asked = {"client_id": trust_id, "subject_token": id_token(issuer), "type": ID_TOKEN, **change}
+    with operations(caller.deployment) as seen:
+        answer = exchange(caller, **asked)
+    refused(answer, 400, "UNSUPPORTED", says)
+    assert answer.document["error"] == "invalid_request"
+    assert says in answer.document["error_description"]
+    assert not seen
+    assert issuer.asked == []
+
+
+def test_a_robots_secret_is_no_id_token(tenant: Tenant, caller: Caller) -> None:
+    robot, secret = tenant.robot((f"{tenant.dev}/*", "pull"))
+    refused(caller.exchange(robot.id, secret), 401, "UNAUTHORIZED")
+    assert caller.get(robot.id, secret).status == 200
+
+
+def test_a_refused_exchange_is_told_in_the_audit_trail(
+    tenant: Tenant, caller: Caller, issuer: Issuer, trust_id: str
+) -> None:
+    token = id_token(issuer, ref="refs/tags/v1")
+    refused(caller.exchange(trust_id, token), 401, "UNAUTHORIZED")
+    now = int(time.time() * 1000)
+    (told,) = [
+        one
+        for one in caller.deployment.trail.read("default", now - 60_000, now + 1000, "")
+        if one.actor == trust_id
+    ]
+    assert (told.action, told.result, told.detail) == ("login", "refused", {"by": "id_token"})
+    assert token not in repr(told)
+
+
+def test_a_stranger_makes_nobody_fetch_keys(caller: Caller, issuer: Issuer, trust_id: str) -> None:
+    """Else whoever guesses at names would see by the time which of them is a trust."""
+    for change in ({"sub": "repo:evil/shop:x"}, {"iss": "https://evil.example"}, {"ref": None}):
+        refused(caller.exchange(trust_id, id_token(issuer, **change)), 401, "UNAUTHORIZED")
+    assert issuer.asked == []
 
 
 def test_an_id_token_costs_one_read_and_no_fetch_once_the_keys_are_known(
