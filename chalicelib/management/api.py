@@ -194,6 +194,8 @@ def _refuse_unknown_parameters(
     app: LambdaFunctionUrlResolver, next_middleware: NextMiddleware
 ) -> Response[Any]:
     """An error of typing, as an unknown field of a body is. Raises RequestValidationError."""
+    if app.current_event.http_method not in _methods(app):
+        return next_middleware(app)
     known = {one.alias for one in app.context["_route"].dependant.query_params}
     unknown = set(app.current_event.query_string_parameters) - known
     if unknown:

@@ -10,12 +10,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from chalicelib.management.forms import (
     CREDENTIAL_ID,
     GRANT_PATTERN,
+    ISSUER,
     NAME,
     PROJECT_OF_ROLE,
     REGISTRY_NAME,
     SOURCE,
+    SUBJECT,
     TARGET,
     TITLE,
+    as_whole,
     as_written,
 )
 
@@ -127,9 +130,9 @@ class GrantModel(Strict):
 
 
 class TrustModel(Strict):
-    issuer: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=ISSUER)]
     audience: Annotated[str, StringConstraints(min_length=1, max_length=512)]
-    subject: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=SUBJECT)] = Field(
         description="in which * is any text: repo:acme/app:ref:refs/heads/*"
     )
     claims: Annotated[dict[str, str], Field(max_length=20)] = Field(default_factory=dict)
@@ -195,7 +198,7 @@ class CredentialMade(CredentialOut):
 
 
 class RotationIn(Strict):
-    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = Field(
+    overlap_seconds: Annotated[int, Field(ge=0, le=604_800), BeforeValidator(as_whole)] = Field(
         default=3600, description="how long the secret before this one lives on"
     )
 
