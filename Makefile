@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint reference check bench kill-test round-trip clean
+.PHONY: help run test lint reference check bench kill-test round-trip session clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ kill-test: $(VENV)/dev.stamp ## kill -9 of everything during pushes, 20 times on
 
 round-trip: $(VENV)/dev.stamp ## push and pull a 1 GiB layer with every client on this machine
 	$(BIN)/python -m tests.clients.round_trip --mebibytes 1024
+
+session: $(VENV)/dev.stamp ## an account, robots, promotion and rotation with docker and skopeo, step by step, each checked
+	$(BIN)/python -m tests.clients.session
 
 clean: ## remove the environments and caches, not .ccr
 	rm -rf $(VENV) .venv-engines .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -20,13 +20,14 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
-from aws_lambda_powertools.event_handler.openapi.models import HTTPBase, SecuritySchemeType
 
 from chalicelib.identity.audit import Record
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.sign_in import LockedError, SignedIn
 from chalicelib.management import credentials, images, tenancy
+from chalicelib.management.document import openapi
 from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
 from chalicelib.management.services import Caller, ManagementServices
 from chalicelib.spec.errors import RegistryError
@@ -60,6 +61,7 @@ class ManagementApi:
         address = str(http.get("sourceIp", ""))
         try:
             signed_in = self._sign_in(headers, address)
+            _check_media_type(event, headers)
             caller = Caller(signed_in.credential, address, headers.get("if-match", ""))
             answer = self._once(event, headers, caller)
         except ProblemError as error:
@@ -69,13 +71,7 @@ class ManagementApi:
 
     def document(self) -> str:
         """OpenAPI 3.1."""
-        return self._app.get_openapi_json_schema(
-            title="CloudRaya Container Registry",
-            version="1",
-            description="Accounts, projects, registries, credentials, promotion and audit.",
-            security_schemes={"basic": HTTPBase(scheme="basic", type=SecuritySchemeType.http)},
-            security=[{"basic": []}],
-        )
+        return json.dumps(openapi(self._app))
 
     def _sign_in(self, headers: Mapping[str, str], address: str) -> SignedIn:
         challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
@@ -149,6 +145,7 @@ class ManagementApi:
 
 def _resolver() -> LambdaFunctionUrlResolver:
     app = LambdaFunctionUrlResolver(enable_validation=True)
+    app.use(middlewares=[_refuse_unknown_parameters])
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
 
@@ -171,7 +168,11 @@ def _resolver() -> LambdaFunctionUrlResolver:
 
     @app.not_found
     def no_route(_error: NotFoundError) -> Response[str]:
-        return problem(404, "no such operation")
+        methods = _methods(app)
+        if not methods:
+            return problem(404, "no such operation")
+        allowed = ", ".join(methods)
+        return problem(405, f"here you can {allowed}", headers={"Allow": allowed})
 
     @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def unexpected(error: Exception) -> Response[str]:
@@ -179,6 +180,35 @@ def _resolver() -> LambdaFunctionUrlResolver:
         return problem(500, "the registry failed to answer; try again")
 
     return app
+
+
+def _methods(app: LambdaFunctionUrlResolver) -> list[str]:
+    """What can be asked of the path of the event."""
+    path = app.current_event.path
+    routes = [*app._static_routes, *app._dynamic_routes]  # noqa: SLF001 - there is no other list of them
+    return sorted({route.method for route in routes if route.rule.match(path)})
+
+
+def _refuse_unknown_parameters(
+    app: LambdaFunctionUrlResolver, next_middleware: NextMiddleware
+) -> Response[Any]:
+    """An error of typing, as an unknown field of a body is. Raises RequestValidationError."""
+    if app.current_event.http_method not in _methods(app):
+        return next_middleware(app)
+    known = {one.alias for one in app.context["_route"].dependant.query_params}
+    unknown = set(app.current_event.query_string_parameters) - known
+    if unknown:
+        raise RequestValidationError(
+            [{"loc": ("query", name), "msg": "there is no such parameter"} for name in sorted(unknown)]
+        )
+    return next_middleware(app)
+
+
+def _check_media_type(event: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    """Raises ProblemError (415)."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if event.get("body") and media_type not in {"", "application/json"}:
+        raise ProblemError(415, "a body is application/json")
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from pydantic import Field
 from chalicelib.identity.credentials import Credential, Trust
 from chalicelib.identity.grants import Grant
 from chalicelib.identity.roles import Role
+from chalicelib.management.forms import CREDENTIAL_ID
 from chalicelib.management.models import (
     CallerOut,
     CredentialChange,
@@ -30,7 +31,7 @@ from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.services import answered, caller_of, epoch, moment, services_of
 
 router = Router()  # type: ignore[no-untyped-call]
-IdPath = Annotated[str, Path(min_length=1, max_length=128)]
+IdPath = Annotated[str, Path(min_length=1, max_length=128, pattern=CREDENTIAL_ID)]
 CredentialIn = Annotated[UserIn | RobotIn | TrustIn, Body(), Field(discriminator="kind")]
 
 

@@ -17,17 +17,25 @@ from chalicelib.identity.credentials import Credential
 from chalicelib.identity.grants import DELETE, PULL, PUSH
 from chalicelib.identity.refusals import Reason, RefusedError, not_found
 from chalicelib.identity.roles import EVERY_PROJECT, READ_AUDIT
-from chalicelib.management.models import AuditOut, PromotionIn, PromotionOut, RepositoryOut, TagOut
+from chalicelib.management.forms import REPOSITORY_NAME
+from chalicelib.management.models import AuditOut, Moment, PromotionIn, PromotionOut, RepositoryOut, TagOut
 from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.problems import ProblemError
 from chalicelib.management.services import answered, caller_of, epoch, pages, services_of
-from chalicelib.management.tenancy import seen_registry
+from chalicelib.management.tenancy import RegistryPath, seen_registry
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository, check_name, check_tag, parse_reference
 
 router = Router()  # type: ignore[no-untyped-call]
+# It comes here with its slashes encoded, three characters each; the document has its form without.
 RepositoryPath = Annotated[
-    str, Path(min_length=1, max_length=765, description="with its slashes encoded: prod%2Fteam%2Fapi")
+    str,
+    Path(
+        min_length=1,
+        max_length=765,
+        description="with its slashes encoded: prod%2Fteam%2Fapi",
+        json_schema_extra={"maxLength": 255, "pattern": REPOSITORY_NAME},
+    ),
 ]
 After = Annotated[str, Query(max_length=255)]
 LOOK_AT: Final = 10_000
@@ -36,7 +44,7 @@ DAY: Final = 24 * 3600
 
 @router.get("/registries/<registry>/repositories", tags=["repositories"])
 def list_repositories(
-    registry: Annotated[str, Path(min_length=1, max_length=63)], limit: PageLimit = 50, after: After = ""
+    registry: RegistryPath, limit: PageLimit = 50, after: After = ""
 ) -> Page[RepositoryOut]:
     """Those that the caller may pull from."""
     services, by = services_of(router.context), caller_of(router.context).credential
@@ -111,8 +119,8 @@ def promote(promotion: PromotionIn) -> Response[PromotionOut]:
 
 @router.get("/audit", tags=["audit"])
 def read_audit(  # noqa: PLR0917 - each is a parameter of the query
-    since: Annotated[datetime | None, Query()] = None,
-    until: Annotated[datetime | None, Query()] = None,
+    since: Annotated[Moment | None, Query()] = None,
+    until: Annotated[Moment | None, Query()] = None,
     actor: After = "",
     action: After = "",
     repository: After = "",

@@ -5,13 +5,30 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-CredentialId = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-z0-9][a-z0-9._+@-]*$")
-]
-Title = Annotated[str, StringConstraints(max_length=200)]
+from chalicelib.management.forms import (
+    CREDENTIAL_ID,
+    GRANT_PATTERN,
+    ISSUER,
+    NAME,
+    PROJECT_OF_ROLE,
+    REGISTRY_NAME,
+    SOURCE,
+    SUBJECT,
+    TARGET,
+    TITLE,
+    as_whole,
+    as_written,
+)
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=NAME)]
+RegistryName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=REGISTRY_NAME)]
+CredentialId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=CREDENTIAL_ID)]
+ProjectOfRole = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=PROJECT_OF_ROLE)]
+Title = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
+# Strict mode knows only datetime itself, and the lax one takes numbers too.
+Moment = Annotated[datetime, Field(strict=False), BeforeValidator(as_written)]
 RoleName = Literal["viewer", "developer", "maintainer", "owner"]
 Action = Literal["pull", "push", "delete"]
 
@@ -19,7 +36,7 @@ Action = Literal["pull", "push", "delete"]
 class Strict(BaseModel):
     """A field that is not known is an error of typing, so it is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class AccountIn(Strict):
@@ -70,7 +87,7 @@ class MemberOut(BaseModel):
 
 
 class RegistryIn(Strict):
-    name: Name
+    name: RegistryName
     project: Name
     title: Title = ""
 
@@ -106,16 +123,16 @@ class TagOut(BaseModel):
 
 
 class GrantModel(Strict):
-    pattern: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=GRANT_PATTERN)] = Field(
         description="a registry's name, and after a slash a repository in which * is any text: prod/*"
     )
     actions: Annotated[list[Action], Field(min_length=1, max_length=3)]
 
 
 class TrustModel(Strict):
-    issuer: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=ISSUER)]
     audience: Annotated[str, StringConstraints(min_length=1, max_length=512)]
-    subject: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=SUBJECT)] = Field(
         description="in which * is any text: repo:acme/app:ref:refs/heads/*"
     )
     claims: Annotated[dict[str, str], Field(max_length=20)] = Field(default_factory=dict)
@@ -125,7 +142,7 @@ class UserIn(Strict):
     kind: Literal["user"]
     id: CredentialId
     title: Title = ""
-    roles: dict[str, RoleName] = Field(description="by project; the project * is all of them")
+    roles: dict[ProjectOfRole, RoleName] = Field(description="by project; the project * is all of them")
 
 
 class RobotIn(Strict):
@@ -134,7 +151,7 @@ class RobotIn(Strict):
     title: Title = ""
     project: Name
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)]
-    expires: datetime | None = Field(default=None, description="within a year; none is never")
+    expires: Moment | None = Field(default=None, description="within a year; none is never")
 
 
 class TrustIn(Strict):
@@ -144,14 +161,14 @@ class TrustIn(Strict):
     project: Name
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)]
     trust: TrustModel
-    expires: datetime | None = None
+    expires: Moment | None = None
 
 
 class CredentialChange(Strict):
     title: Title | None = None
     disabled: bool | None = None
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)] | None = None
-    expires: datetime | None = None
+    expires: Moment | None = None
 
 
 class SecretOut(BaseModel):
@@ -181,16 +198,16 @@ class CredentialMade(CredentialOut):
 
 
 class RotationIn(Strict):
-    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = Field(
+    overlap_seconds: Annotated[int, Field(ge=0, le=604_800), BeforeValidator(as_whole)] = Field(
         default=3600, description="how long the secret before this one lives on"
     )
 
 
 class PromotionIn(Strict):
-    source: Annotated[str, StringConstraints(min_length=3, max_length=512)] = Field(
+    source: Annotated[str, StringConstraints(min_length=3, max_length=512, pattern=SOURCE)] = Field(
         description="a repository with a :tag or @digest"
     )
-    target: Annotated[str, StringConstraints(min_length=1, max_length=384)] = Field(
+    target: Annotated[str, StringConstraints(min_length=1, max_length=384, pattern=TARGET)] = Field(
         description="a repository, and a :tag unless the source's is kept"
     )
 

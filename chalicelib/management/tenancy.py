@@ -14,6 +14,7 @@ from chalicelib.identity.grants import PULL, PUSH, Grant
 from chalicelib.identity.refusals import Reason, RefusedError, not_found
 from chalicelib.identity.roles import EVERY_PROJECT, READ, WRITE_MEMBER, WRITE_PROJECT, WRITE_REGISTRY, Role
 from chalicelib.identity.tenancy import Account, Project, Registry
+from chalicelib.management.forms import CREDENTIAL_ID, NAME, PROJECT_OF_ROLE, REGISTRY_NAME
 from chalicelib.management.models import (
     AccountChange,
     AccountIn,
@@ -40,8 +41,11 @@ from chalicelib.management.services import (
 from chalicelib.spec.reference import Repository
 
 router = Router()  # type: ignore[no-untyped-call]
-NamePath = Annotated[str, Path(min_length=1, max_length=63)]
-CredentialPath = Annotated[str, Path(min_length=1, max_length=128)]
+NamePath = Annotated[str, Path(min_length=1, max_length=63, pattern=NAME)]
+RegistryPath = Annotated[str, Path(min_length=1, max_length=63, pattern=REGISTRY_NAME)]
+# The project `*` is all of them.
+RoleProjectPath = Annotated[str, Path(min_length=1, max_length=63, pattern=PROJECT_OF_ROLE)]
+CredentialPath = Annotated[str, Path(min_length=1, max_length=128, pattern=CREDENTIAL_ID)]
 After = Annotated[str, Query(max_length=255)]
 
 
@@ -167,7 +171,7 @@ def list_members(project: NamePath) -> Page[MemberOut]:
 
 
 @router.put("/projects/<project>/members/<user>", tags=["projects"])
-def set_member(project: NamePath, user: CredentialPath, member: MemberIn) -> Response[MemberOut]:
+def set_member(project: RoleProjectPath, user: CredentialPath, member: MemberIn) -> Response[MemberOut]:
     """The project `*` is all of them."""
     services, by = services_of(router.context), caller_of(router.context).credential
     _check_may_change_members(project)
@@ -178,7 +182,7 @@ def set_member(project: NamePath, user: CredentialPath, member: MemberIn) -> Res
 @router.delete(
     "/projects/<project>/members/<user>", tags=["projects"], responses={204: {"description": "taken away"}}
 )
-def remove_member(project: NamePath, user: CredentialPath) -> Response[None]:
+def remove_member(project: RoleProjectPath, user: CredentialPath) -> Response[None]:
     services, by = services_of(router.context), caller_of(router.context).credential
     _check_may_change_members(project)
     services.desk.set_role(by, _user(user), project, None)
@@ -218,13 +222,13 @@ def create_registry(registry: RegistryIn) -> Response[RegistryMade]:
 
 
 @router.get("/registries/<registry>", tags=["registries"])
-def describe_registry(registry: NamePath) -> Response[RegistryOut]:
+def describe_registry(registry: RegistryPath) -> Response[RegistryOut]:
     found = seen_registry(registry)
     return answered(_registry(found), version=found.version)
 
 
 @router.patch("/registries/<registry>", tags=["registries"])
-def change_registry(registry: NamePath, change: RegistryChange) -> Response[RegistryOut]:
+def change_registry(registry: RegistryPath, change: RegistryChange) -> Response[RegistryOut]:
     """Its title, or its project: images keep their names, the robots of the old project reach it no more."""
     services, caller = services_of(router.context), caller_of(router.context)
     before = seen_registry(registry)
@@ -243,7 +247,7 @@ def change_registry(registry: NamePath, change: RegistryChange) -> Response[Regi
 
 
 @router.delete("/registries/<registry>", tags=["registries"], responses={204: {"description": "deleted"}})
-def delete_registry(registry: NamePath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
+def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
     """Refused (409) while it holds images, unless forced. Its name stays reserved for 30 days.
 
     The robot named after it goes with it, and so do the grants of others on it.

@@ -1,0 +1,43 @@
+"""The forms of names, titles and times as patterns, which a JSON schema can say and a client can check.
+
+The domain has the last word; these are its grammars, written for the document.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_INNER: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_COMPONENT: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_PATH: Final = f"{_COMPONENT}(/{_COMPONENT})*"
+_TAG: Final = r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
+_DIGEST: Final = r"(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})"
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ].+")
+
+NAME: Final = f"^{_INNER}$"
+REGISTRY_NAME: Final = f"^{_COMPONENT}$"
+REPOSITORY_NAME: Final = f"^{_PATH}$"
+CREDENTIAL_ID: Final = "^[a-z0-9]([a-z0-9._+@-]*[a-z0-9])?$"
+PROJECT_OF_ROLE: Final = rf"^(\*|{_INNER})$"
+GRANT_PATTERN: Final = rf"^{_COMPONENT}(/[a-z0-9._*-]+)*$"
+SOURCE: Final = f"^{_PATH}(:{_TAG}|@{_DIGEST})?$"
+TARGET: Final = f"^{_PATH}(:{_TAG})?$"
+ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
+SUBJECT: Final = r"[^*]"
+# No control characters, and no others that change how a line looks.
+TITLE: Final = r"^[^\x00-\x1f\x7f-\xa0\xad\u2000-\u200f\u2028-\u202f\u2066-\u206f\ufeff]*$"
+
+
+def as_whole(value: object) -> object:
+    """JSON has one kind of number: 60.0 is 60."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def as_written(value: object) -> object:
+    """Only text of RFC 3339 is a time: 0.5 is not, though Python could read it as one."""
+    if isinstance(value, str) and not _TIME.fullmatch(value):
+        raise ValueError("a time is written as 2027-01-31T12:00:00Z")
+    if isinstance(value, int | float):
+        raise ValueError("a time is written as 2027-01-31T12:00:00Z")  # noqa: TRY004 - pydantic's own way to refuse
+    return value

@@ -1,0 +1,1 @@
+"""The management API held to its own OpenAPI document."""
