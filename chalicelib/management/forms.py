@@ -25,7 +25,7 @@ SOURCE: Final = f"^{_PATH}(:{_TAG}|@{_DIGEST})?$"
 TARGET: Final = f"^{_PATH}(:{_TAG})?$"
 ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
 SUBJECT: Final = r"[^*]"
-# No control characters, and no others that change how a line looks.
+# Of a credential: no control characters, and no others that change how a line looks.
 TITLE: Final = r"^[^\x00-\x1f\x7f-\xa0\xad\u2000-\u200f\u2028-\u202f\u2066-\u206f\ufeff]*$"
 
 

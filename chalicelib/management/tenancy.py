@@ -158,16 +158,16 @@ def delete_project(project: NamePath) -> Response[None]:
 
 
 @router.get("/projects/<project>/members", tags=["projects"])
-def list_members(project: NamePath) -> Page[MemberOut]:
+def list_members(project: NamePath, limit: PageLimit = 50, after: After = "") -> Page[MemberOut]:
     """Users with a role in the project, those with one in all projects included."""
     services, by = services_of(router.context), caller_of(router.context).credential
     _seen_project(project)
     members: list[MemberOut] = []
-    after = ""
-    while some := services.desk.store.page(by.account, after, 100):
+    while len(members) <= limit and (some := services.desk.store.page(by.account, after, 100)):
         after = some[-1].id
         members += [MemberOut(user=one.id, role=role) for one in some if (role := one.role(project))]
-    return Page(items=members, next="")
+    kept, following = pages(members, "user", limit)
+    return Page(items=kept, next=following)
 
 
 @router.put("/projects/<project>/members/<user>", tags=["projects"])

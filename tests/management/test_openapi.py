@@ -26,6 +26,15 @@ from tests.support.process import ROOT, RegistryProcess, running_registry
 CONFIG = ROOT / "tests" / "management" / "schemathesis.toml"
 EXAMPLES = 10
 PHASES = ("coverage", "fuzzing", "stateful")
+# They work on what several calls made, and schemathesis does not find its way there: an account whose
+# projects are gone, a member beside the caller, an image in one repository and the right to push to another.
+UNREACHED = frozenset(
+    {
+        "DELETE /api/v1/accounts/{account}",
+        "DELETE /api/v1/projects/{project}/members/{user}",
+        "POST /api/v1/promotions",
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +94,6 @@ def test_schemathesis_saw_what_it_asked_about(report: dict[str, Any], served: Re
     assert not refused
 
 
-# The names that these need are of what other calls made, and schemathesis does not find its way there.
-UNREACHED: frozenset[str] = frozenset({"POST /api/v1/promotions"})
-
-
 def test_the_document_is_served_without_logging_in_and_is_the_same_each_time(served: RegistryProcess) -> None:
     client = Client(served.url, "nobody", "nothing")
     first, second = (client.call("GET", "/api/v1/openapi.json") for _ in range(2))
@@ -107,7 +112,7 @@ def test_the_document_is_served_without_logging_in_and_is_the_same_each_time(ser
         ("POST", "projects", {"data": '{"name": "shop"}', "headers": {"Content-Type": "text/plain"}}, 415),
         ("GET", "audit?since=0.5", {}, 422),
         ("POST", "credentials/admin/rotation", {"json": {"overlap_seconds": False}}, 422),
-        ("POST", "projects", {"json": {"name": "shop", "title": "a\u0000b"}}, 422),
+        ("PATCH", "credentials/admin", {"json": {"title": "a\u0000b"}}, 422),
         ("GET", "nothing", {}, 404),
     ],
 )
