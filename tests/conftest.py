@@ -8,10 +8,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from chalicelib.identity.secret import is_generated
 from tests.support.client import Client
 from tests.support.process import RegistryProcess, StartError, running_registry
+
+# How long an example takes is the machine's business.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "redirect": ("embedded", {}),
