@@ -12,7 +12,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 DRAIN_SECONDS: Final = 10
 
 
-def server_config(application: Any) -> uvicorn.Config:
+def server_config(application: Any, drain_seconds: int = DRAIN_SECONDS) -> uvicorn.Config:
     """No access log: the path of an upload is a capability."""
     return uvicorn.Config(
         application,
@@ -24,5 +24,5 @@ def server_config(application: Any) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,
     )
