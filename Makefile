@@ -1,6 +1,6 @@
 # The same commands for people and CI. State of this machine: .venv, .venv-engines, .cache, .ccr.
 PYTHON ?= python3
-ENGINES ?= embedded
+ENGINES ?= $(or $(CCR_ENGINES),embedded)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: $(VENV)/local.stamp ## serve a registry on 127.0.0.1:5000 (CCR_PORT, CCR_DATA, CCR_ADMIN_PASSWORD; ENGINES=real)
+run: $(VENV)/local.stamp ## serve a registry on 127.0.0.1:5000 (CCR_PORT, CCR_HOST, CCR_DATA, CCR_ADMIN_PASSWORD; ENGINES=real)
 	@CCR_ENGINES=$(ENGINES) exec $(BIN)/python -m ccr run
 
 test: $(VENV)/dev.stamp ## run every test that this machine can; the rest skips with its reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 import signal
@@ -12,25 +13,40 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
 
+from ccr.engines import dynamodb_local, ministack
 from ccr.engines.dynamodb_local import answer_after_commit, start_dynamodb_local
 from ccr.engines.ministack import start_ministack
 from ccr.engines.process import Engine, EngineError
 from ccr.engines.seaweedfs import start_seaweedfs
-from ccr.state import LockedError, Secrets, load_secrets, lock
+from ccr.state import (
+    LockedError,
+    OtherEnginesError,
+    Secrets,
+    check_engines,
+    load_secrets,
+    lock,
+    remember_engines,
+)
 from chalicelib.config import Settings, SettingsError, Variable
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import server_config
 from chalicelib.wiring import ADMINISTRATOR, Deployment
 
 ENGINE_SETS: Final = ("embedded", "real")
+TABLES: Final = {"embedded": ministack.TABLES, "real": dynamodb_local.TABLES}
 VARIABLES: Final = (
-    Variable("CCR_HOST", "127.0.0.1", "the address to listen on"),
+    Variable("CCR_HOST", "127.0.0.1", "the address to listen on; 0.0.0.0 for other machines"),
     Variable("CCR_PORT", "5000", "the port to listen on; 0 takes a free one"),
     Variable("CCR_DATA", ".ccr", "the folder of all state: secrets, tables, objects, logs of the engines"),
-    Variable("CCR_ADMIN_PASSWORD", "made, and printed once", "the password of `admin`, set at each start"),
+    Variable(
+        "CCR_ADMIN_PASSWORD",
+        "made, and printed once",
+        "replaces the password of `admin`, for the starts without it too",
+    ),
     Variable(
         "CCR_ENGINES",
         "embedded",
@@ -62,7 +78,7 @@ class Place:
 
 
 def serve(environ: MutableMapping[str, str]) -> None:
-    """Run until told to stop. Raises SettingsError, EngineError, LockedError, OSError."""
+    """Run until told to stop. Raises SettingsError, EngineError, LockedError, OtherEnginesError, OSError."""
     place = Place.from_environment(environ)
     with lock(place.data), _listening(place) as listener:
         own = load_secrets(place.data)
@@ -74,9 +90,9 @@ def serve(environ: MutableMapping[str, str]) -> None:
             if place.engines == "real" and "CCR_DYNAMODB_ENDPOINT" in running:
                 answer_after_commit(deployment.dynamodb)
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
-            host = f"{place.host}:{listener.getsockname()[1]}"
             config = server_config(create_application(deployment))
-            _Announced(config, banner(host, place, password)).run(sockets=[listener])
+            text = banner(_address(place, listener), place, password, deployment.settings)
+            _Announced(config, text).run(sockets=[listener])
 
 
 @contextmanager
@@ -84,14 +100,19 @@ def engines(place: Place, own: Secrets, environ: Mapping[str, str]) -> Iterator[
     """Those that the environment does not name, stopped when done."""
     running: dict[str, Engine] = {}
     folder = place.data / "engines"
+    if not environ.get("CCR_DYNAMODB_ENDPOINT"):
+        check_engines(place.data, place.engines, {name: folder / at for name, at in TABLES.items()})
     try:
         if not environ.get("CCR_S3_ENDPOINT"):
             running["CCR_S3_ENDPOINT"] = start_seaweedfs(folder, own.access_key, own.secret_key)
         if not environ.get("CCR_DYNAMODB_ENDPOINT"):
             real = place.engines == "real"
             running["CCR_DYNAMODB_ENDPOINT"] = (
-                start_dynamodb_local(folder) if real else start_ministack(folder, own.access_key)
+                start_dynamodb_local(folder)
+                if real
+                else start_ministack(folder, own.access_key, own.secret_key)
             )
+            remember_engines(place.data, place.engines)
         yield running
     finally:
         for engine in reversed(running.values()):
@@ -108,6 +129,8 @@ def registry_environment(
     if running:
         told |= {"AWS_ACCESS_KEY_ID": own.access_key, "AWS_SECRET_ACCESS_KEY": own.secret_key}
         told["AWS_SESSION_TOKEN"] = ""
+    if "CCR_S3_ENDPOINT" in running and not environ.get("CCR_S3_PUBLIC_ENDPOINT") and _is_public(environ):
+        told["CCR_BLOB_REDIRECT"] = environ.get("CCR_BLOB_REDIRECT") or "off"
     return told
 
 
@@ -123,20 +146,47 @@ def set_administrator(deployment: Deployment, password: str) -> str:
     return made
 
 
-def banner(host: str, place: Place, password: str) -> str:
-    """How to log in, push and pull."""
+def banner(url: str, place: Place, password: str, settings: Settings) -> str:
+    """How to log in, push and pull; `url` is where it listens."""
+    public = settings.public_url or url
+    host = urlsplit(public).netloc
     shown = f" -p {password}" if password else ""
+    streams = "through this process (CCR_BLOB_REDIRECT=off), for clients that cannot reach S3"
     lines = [
-        f"registry   http://{host}    data {place.data}    engines {place.engines}",
+        f"registry   {public}    data {place.data}    engines {place.engines}",
         *([f"password   {password}    (of {ADMINISTRATOR}; shown this once)"] if password else []),
+        *([] if settings.redirect_blobs else [f"blobs      {streams}"]),
         "",
         f"  docker login {host} -u {ADMINISTRATOR}{shown}",
         f"  docker push {host}/dev/app:1.0",
         f"  docker pull {host}/dev/app:1.0",
         "",
-        f"ready http://{host}",
+        f"ready {url}",
     ]
     return "\n".join(lines)
+
+
+def _is_public(environ: Mapping[str, str]) -> bool:
+    """Whether clients elsewhere are meant to come: the S3 that we start is on loopback."""
+    url = environ.get("CCR_PUBLIC_URL", "")
+    try:
+        public = urlsplit(url).hostname
+    except ValueError as error:
+        raise SettingsError(f"CCR_PUBLIC_URL takes a URL, not {url!r}") from error
+    return not all(_is_loopback(host) for host in (environ.get("CCR_HOST"), public) if host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(place: Place, listener: socket.socket) -> str:
+    """One that clients on this machine can use: none connects to the wildcard."""
+    bound, port = listener.getsockname()[:2]
+    return f"http://{'127.0.0.1' if bound == '0.0.0.0' else place.host}:{port}"  # noqa: S104 - compared
 
 
 @contextmanager
@@ -168,12 +218,13 @@ class _Announced(uvicorn.Server):
 def main() -> int:
     """Exit code 1 and one message for what a person can mend."""
     # Uvicorn raises the signal again once it has drained: leave by an exception, so that engines stop too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve(os.environ)
     except KeyboardInterrupt:
+        print(f"Stopped; state is in {os.environ.get('CCR_DATA') or '.ccr'}")
         return 0
-    except (SettingsError, EngineError, LockedError) as error:
+    except (SettingsError, EngineError, LockedError, OtherEnginesError) as error:
         print(f"ccr: {error}", file=sys.stderr)
         return 1
     return 0

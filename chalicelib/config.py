@@ -43,7 +43,7 @@ VARIABLES: Final = (
     ),
     Variable(
         "CCR_BLOB_REDIRECT",
-        "on",
+        "on; off in `make run` for other machines on an S3 of its own",
         "off: the local process streams blobs instead of redirecting to S3, for clients that cannot reach it",
     ),
     Variable(

@@ -22,12 +22,13 @@ from ccr.engines.process import Engine, EngineError, free_ports, is_listening, s
 
 PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"
 CACHE: Final = ROOT / ".cache"
+TABLES: Final = "tables-real"
 
 
 def start_dynamodb_local(folder: Path) -> Engine:
     """Raises EngineError."""
     java, emulator = _java(), fetch_dynamodb_local()
-    tables = folder / "tables-real"
+    tables = folder / TABLES
     tables.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     engine = start(

@@ -1,7 +1,8 @@
 """Runs ministack's DynamoDB with a journal, in ministack's own virtual environment.
 
-    python journaled_ministack.py <port> <folder> <access key>
+    python journaled_ministack.py <port> <folder>
 
+with the keys of its one client in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, where no other user sees them.
 Ministack alone keeps its tables in memory and saves them when it is stopped. Here each change is in
 the journal (`write` before the answer, `fsync` within two seconds), so `kill -9` loses nothing that
 was acknowledged and a power cut at most two seconds. `journal-N` goes on from `snapshot-N`.
@@ -10,14 +11,18 @@ Imports nothing but the standard library and what `requirements-engines.txt` ins
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
+import re
 import struct
 import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,11 +31,16 @@ COMPACT_BYTES: Final = 64 * 1024 * 1024
 ACCOUNT: Final = "000000000000"
 REGION: Final = "us-east-1"
 _FRAME: Final = struct.Struct(">II")
-_UNKNOWN_KEY: Final[tuple[int, dict[str, str], bytes]] = (
+_NOT_SIGNED: Final[tuple[int, dict[str, str], bytes]] = (
     400,
     {},
-    b'{"__type":"UnrecognizedClientException","message":"unknown key"}',
+    b'{"__type":"UnrecognizedClientException","message":"not signed with the keys of this deployment"}',
 )
+_AUTHORIZATION: Final = re.compile(
+    rb"AWS4-HMAC-SHA256 Credential=([^/, ]+)/(\d{8}/[^/, ]+/dynamodb/aws4_request),"
+    rb" ?SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})"
+)
+_MUST_BE_SIGNED: Final = frozenset({b"host", b"x-amz-date", b"x-amz-target"})
 _CHANGES: Final = frozenset(
     {
         "BatchWriteItem",
@@ -190,22 +200,53 @@ class Store:
         return self._folder / f"{kind}-{self._generation}.{suffix}"
 
 
-class Server:
-    """The little of ASGI that an SDK needs. The access key is what it knows its clients by."""
+class Signatures:
+    """Signature version 4 of one pair of keys; the access key alone is in every presigned URL."""
 
-    def __init__(self, store: Store, access_key: str) -> None:
-        self._store = store
-        self._credential = f"Credential={access_key}/".encode()
+    def __init__(self, access_key: str, secret_key: str) -> None:
+        self._access_key = access_key.encode()
+        self._key_of = lru_cache(maxsize=4)(lambda scope: _signing_key(secret_key.encode(), scope))
+
+    def are_on(self, request: bytes, headers: Mapping[bytes, bytes], body: bytes) -> bool:
+        """`request` is the method, the path and the query, each on a line."""
+        given = _AUTHORIZATION.fullmatch(headers.get(b"authorization", b""))
+        if given is None or given[1] != self._access_key:
+            return False
+        scope, names, signature = given[2], given[3], given[4]
+        if not _MUST_BE_SIGNED.issubset(names.split(b";")):
+            return False
+        lines = (name + b":" + b" ".join(headers.get(name, b"").split()) for name in names.split(b";"))
+        payload = hashlib.sha256(body).hexdigest().encode()
+        canonical = b"\n".join((request, *lines, b"", names, payload))
+        hashed = hashlib.sha256(canonical).hexdigest().encode()
+        signed = b"\n".join((b"AWS4-HMAC-SHA256", headers.get(b"x-amz-date", b""), scope, hashed))
+        wanted = hmac.digest(self._key_of(scope), signed, "sha256").hex().encode()
+        return hmac.compare_digest(wanted, signature)
+
+
+def _signing_key(secret: bytes, scope: bytes) -> bytes:
+    key = b"AWS4" + secret
+    for part in scope.split(b"/"):
+        key = hmac.digest(key, part, "sha256")
+    return key
+
+
+class Server:
+    """The little of ASGI that an SDK needs."""
+
+    def __init__(self, store: Store, signatures: Signatures) -> None:
+        self._store, self._signatures = store, signatures
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
         headers = dict(scope["headers"])
         body = await _read(receive)
-        if self._credential not in headers.get(b"authorization", b""):
-            status, answered, text = _UNKNOWN_KEY
-        else:
+        request = b"\n".join((scope["method"].encode(), scope["raw_path"], scope["query_string"]))
+        if self._signatures.are_on(request, headers, body):
             status, answered, text = self._store.answer(headers.get(b"x-amz-target", b"").decode(), body)
+        else:
+            status, answered, text = _NOT_SIGNED
         pairs = {"Content-Type": "application/x-amz-json-1.0", **answered, "Content-Length": str(len(text))}
         encoded = [(name.lower().encode(), value.encode()) for name, value in pairs.items()]
         await send({"type": "http.response.start", "status": status, "headers": encoded})
@@ -254,13 +295,14 @@ def _number(path: Path) -> int:
     return int(path.stem.rpartition("-")[2])
 
 
-def main(port: int, folder: Path, access_key: str) -> None:
+def main(port: int, folder: Path) -> None:
     import uvicorn  # noqa: PLC0415 - of ministack's environment
 
+    signatures = Signatures(os.environ.pop("AWS_ACCESS_KEY_ID"), os.environ.pop("AWS_SECRET_ACCESS_KEY"))
     store = Store(folder)
     threading.Thread(target=_sync_regularly, args=(store,), daemon=True).start()
     config = uvicorn.Config(
-        Server(store, access_key),
+        Server(store, signatures),
         host="127.0.0.1",
         port=port,
         lifespan="off",
@@ -272,4 +314,4 @@ def main(port: int, folder: Path, access_key: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(int(sys.argv[1]), Path(sys.argv[2]))

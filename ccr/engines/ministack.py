@@ -15,19 +15,24 @@ from ccr.engines.process import Engine, EngineError, free_ports, is_listening, s
 ROOT: Final = Path(__file__).parents[2]
 REQUIREMENTS: Final = ROOT / "requirements-engines.txt"
 VENV: Final = ROOT / ".venv-engines"
+TABLES: Final = "tables"
 
 
-def start_ministack(folder: Path, access_key: str) -> Engine:
-    """Raises EngineError."""
+def start_ministack(folder: Path, access_key: str, secret_key: str) -> Engine:
+    """It takes requests signed with these keys. Raises EngineError."""
     python = prepare_ministack()
     (port,) = free_ports(1)
-    tables = folder / "tables"
+    tables = folder / TABLES
     engine = start(
         "ministack",
-        [str(python), "-I", journaled_ministack.__file__, str(port), str(tables), access_key],
+        [str(python), "-I", journaled_ministack.__file__, str(port), str(tables)],
         endpoint=f"http://127.0.0.1:{port}",
         folder=folder,
-        environ={"BIND_HOST": "127.0.0.1"},
+        environ={
+            "BIND_HOST": "127.0.0.1",
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
+        },
     )
     engine.wait_until(lambda: is_listening(port))
     return engine

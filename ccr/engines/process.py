@@ -21,6 +21,7 @@ START_SECONDS: Final = 60
 # Below those that systems give to connections.
 _PORTS: Final = range(20_000, 32_768)
 _PR_SET_PDEATHSIG: Final = 1
+_KEPT_BACK: Final = ("CCR_", "AWS_", "WEED_")
 
 
 class EngineError(Exception):
@@ -68,20 +69,28 @@ def start(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Engine:
-    """Run `command` with its output in `folder`."""
+    """Run `command` with its output in `folder`, which only this user can read from then on."""
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     log = folder / f"{name}.log"
+    log.touch(mode=0o600)
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environ or {})},
+            env={**_inherited(), **(environ or {})},
             cwd=cwd,
+            umask=0o077,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one syscall
         )
     return Engine(name, endpoint, log, process)
+
+
+def _inherited() -> dict[str, str]:
+    """Our own environment without what is of the registry, of AWS, or would set up the engine."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_BACK)}
 
 
 def free_ports(count: int) -> list[int]:

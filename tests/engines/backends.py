@@ -55,7 +55,7 @@ class Engines:
 
     def _dynamodb(self, backend: str) -> str:
         if backend == EMBEDDED:
-            return self._endpoint(backend, lambda: start_ministack(self._folder, ACCESS_KEY))
+            return self._endpoint(backend, lambda: start_ministack(self._folder, ACCESS_KEY, SECRET_KEY))
         try:
             return self._endpoint(backend, lambda: start_dynamodb_local(self._folder))
         except EngineError as error:

@@ -78,7 +78,9 @@ class Writers:
 
 
 @pytest.mark.parametrize(
-    "start", [lambda folder: start_ministack(folder, ACCESS_KEY), start_real], ids=["ministack", "real"]
+    "start",
+    [lambda folder: start_ministack(folder, ACCESS_KEY, SECRET_KEY), start_real],
+    ids=["ministack", "real"],
 )
 def test_transactions_are_kept_whole(tmp_path: Path, start: Callable[[Path], Engine]) -> None:
     clients: list[Any] = []

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -11,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from ccr.engines.process import Engine
 from ccr.local import Place, banner, engines, registry_environment, set_administrator
-from ccr.state import Secrets, lock
-from chalicelib.config import SettingsError
+from ccr.state import Secrets, lock, remember_engines
+from chalicelib.config import Settings, SettingsError
+from tests.support.process import running_registry
 
 ROOT = Path(__file__).parents[2]
 OWN = Secrets(token_key="ab" * 32, access_key="own-key", secret_key="own-secret")
@@ -55,19 +60,38 @@ def test_setting_that_is_none_is_named_with_its_value(name: str, value: str) -> 
     assert repr(value) in str(raised.value)
 
 
+def banner_of(url: str, password: str = "", **environ: str) -> list[str]:
+    settings = Settings.from_environment({"CCR_TOKEN_KEY": OWN.token_key, **environ})
+    return banner(url, PLACE, password, settings).splitlines()
+
+
 def test_banner_says_how_to_log_in_push_and_pull() -> None:
-    lines = banner("127.0.0.1:5000", PLACE, "").splitlines()
+    lines = banner_of("http://127.0.0.1:5000")
     assert "  docker login 127.0.0.1:5000 -u admin" in lines
     assert "  docker push 127.0.0.1:5000/dev/app:1.0" in lines
     assert "  docker pull 127.0.0.1:5000/dev/app:1.0" in lines
     assert lines[-1] == "ready http://127.0.0.1:5000"
     assert "password" not in "\n".join(lines)
+    assert "blobs" not in "\n".join(lines)
 
 
 def test_banner_shows_a_password_that_was_made() -> None:
-    lines = banner("127.0.0.1:5000", PLACE, "made-up").splitlines()
+    lines = banner_of("http://127.0.0.1:5000", "made-up")
     assert "  docker login 127.0.0.1:5000 -u admin -p made-up" in lines
     assert any(line.startswith("password   made-up ") for line in lines)
+
+
+def test_banner_names_the_registry_as_clients_reach_it() -> None:
+    lines = banner_of("http://127.0.0.1:5000", CCR_PUBLIC_URL="https://registry.example.id/")
+    assert lines[0].startswith("registry   https://registry.example.id ")
+    assert "  docker login registry.example.id -u admin" in lines
+    assert "  docker push registry.example.id/dev/app:1.0" in lines
+    assert lines[-1] == "ready http://127.0.0.1:5000"
+
+
+def test_banner_says_that_blobs_stream() -> None:
+    (line,) = [one for one in banner_of("http://x", CCR_BLOB_REDIRECT="off") if one.startswith("blobs ")]
+    assert "CCR_BLOB_REDIRECT=off" in line
 
 
 def an_engine(endpoint: str) -> Engine:
@@ -92,6 +116,38 @@ def test_engines_of_others_keep_the_keys_of_the_environment() -> None:
     given = {"CCR_TOKEN_KEY": "cd" * 32, "AWS_ACCESS_KEY_ID": "of AWS", "CCR_CREATE_ON_PUSH": "off"}
     told = registry_environment(OWN, {}, given)
     assert told == {"CCR_TOKEN_KEY": "cd" * 32, "CCR_CREATE_ON_PUSH": "off"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({}, None),
+        ({"CCR_HOST": "127.0.0.1"}, None),
+        ({"CCR_HOST": "localhost", "CCR_PUBLIC_URL": "https://127.0.0.2:5443"}, None),
+        ({"CCR_HOST": "0.0.0.0"}, "off"),
+        ({"CCR_HOST": "registry.example.id"}, "off"),
+        ({"CCR_PUBLIC_URL": "https://registry.example.id"}, "off"),
+        ({"CCR_PUBLIC_URL": "https://registry.example.id", "CCR_BLOB_REDIRECT": "on"}, "on"),
+        ({"CCR_HOST": "0.0.0.0", "CCR_S3_PUBLIC_ENDPOINT": "https://s3.example.id"}, None),
+    ],
+)
+def test_blobs_stream_where_clients_elsewhere_are_meant_to_come(
+    environ: dict[str, str], told: str | None
+) -> None:
+    """The S3 that is started here is on loopback, where a redirect leads them nowhere."""
+    started = {"CCR_S3_ENDPOINT": an_engine("http://127.0.0.1:1")}
+    assert registry_environment(OWN, started, environ).get("CCR_BLOB_REDIRECT") == told
+
+
+def test_public_url_that_is_none_is_named() -> None:
+    with pytest.raises(SettingsError, match="CCR_PUBLIC_URL takes a URL"):
+        registry_environment(
+            OWN, {"CCR_S3_ENDPOINT": an_engine("http://s3")}, {"CCR_PUBLIC_URL": "https://[registry"}
+        )
+
+
+def test_s3_of_others_is_redirected_to() -> None:
+    assert "CCR_BLOB_REDIRECT" not in registry_environment(OWN, {}, {"CCR_HOST": "0.0.0.0"})
 
 
 @pytest.mark.parametrize("kind", ["embedded", "real"])
@@ -165,3 +221,57 @@ def test_bad_setting_is_one_line_and_no_traceback(tmp_path: Path, name: str, val
     assert done.returncode == 1
     assert done.stderr.startswith(f"ccr: {name} takes ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("made", "asked"), [("embedded", "real"), ("real", "embedded")])
+def test_folder_of_other_engines_is_refused_before_anything_starts(
+    tmp_path: Path, made: str, asked: str
+) -> None:
+    """It would look empty, and get a new password."""
+    remember_engines(tmp_path, made)
+    done = run(tmp_path, CCR_ENGINES=asked)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"ccr: {tmp_path} was filled with ENGINES={made} and would look empty with ENGINES={asked}:"
+        f" start it with ENGINES={made}, or choose another folder with CCR_DATA\n"
+    )
+    assert not (tmp_path / "engines").exists()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_stop_says_where_the_state_is_and_leaves_it_to_this_user(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
+    data = tmp_path / "state"
+    with running_registry(tmp_path, environ={"CCR_DATA": str(data), "CCR_HOST": "0.0.0.0"}) as registry:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", registry.url)
+        with requests.Session() as session:
+            session.trust_env = False
+            assert session.get(f"{registry.url}/v2/", timeout=60).status_code == 401
+        registry.process.send_signal(stop)
+        assert registry.process.wait(60) == 0
+        said = registry.log.read_text().splitlines()
+    assert said[-1] == f"Stopped; state is in {data}"
+    assert any(line.startswith("blobs      through this process") for line in said)
+    assert f"  docker login {registry.host} -u admin" in said
+    assert (data / "engine-set").read_text() == "embedded\n"
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert (data / "engines").stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in data.iterdir() if path.is_file() and path.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "engines"),
+    [
+        ([], "embedded"),
+        (["CCR_ENGINES=real"], "real"),
+        (["CCR_ENGINES=real", "ENGINES=embedded"], "embedded"),
+    ],
+)
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_runs_the_engines_that_the_environment_names(given: list[str], engines: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("ENGINES")}
+    environ = clean | dict(one.split("=") for one in given)
+    command = ["make", "--dry-run", "run"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    assert f"CCR_ENGINES={engines} exec" in done.stdout

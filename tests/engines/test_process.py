@@ -110,6 +110,30 @@ def test_environment_is_added_to_our_own(tmp_path: Path) -> None:
     assert engine.log.read_text() == f"yes True {tmp_path}\n"
 
 
+def test_engine_is_told_no_secret_of_the_registry_or_of_aws(
+    start: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CCR_ADMIN_PASSWORD", "CCR_TOKEN_KEY", "AWS_SECRET_ACCESS_KEY", "WEED_JWT_SIGNING_KEY"):
+        monkeypatch.setenv(name, "secret")
+    engine = start("import os; print([name for name, value in os.environ.items() if value == 'secret'])")
+    engine.process.wait()
+    assert engine.log.read_text() == "[]\n"
+
+
+def test_files_of_an_engine_are_for_this_user_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "there before"
+    folder.mkdir(mode=0o755)
+    code = "import os; open('file', 'w').close(); os.mkdir('folder')"
+    before = os.umask(0)
+    try:
+        engine = process.start("child", [sys.executable, "-c", code], endpoint="", folder=folder, cwd=folder)
+    finally:
+        os.umask(before)
+    engine.process.wait()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in [folder, *folder.iterdir()]}
+    assert modes == {folder.name: 0o700, "child.log": 0o600, "file": 0o600, "folder": 0o700}
+
+
 def test_engine_that_ends_says_its_last_lines(start: Callable[[str], Engine]) -> None:
     engine = start("[print('line', n) for n in range(30)]; raise SystemExit(3)")
     with pytest.raises(EngineError) as raised:

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ccr.state import LockedError, load_secrets, lock
+from ccr.state import (
+    LockedError,
+    OtherEnginesError,
+    check_engines,
+    load_secrets,
+    lock,
+    remember_engines,
+)
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
@@ -39,6 +46,7 @@ def test_lock_makes_the_folder_for_this_user_alone(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     with lock(folder):
         assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / "lock").stat().st_mode & 0o077 == 0
 
 
 def test_lock_is_given_back_when_closed(tmp_path: Path) -> None:
@@ -78,3 +86,34 @@ def test_secrets_of_a_start_that_was_killed_are_made_again(tmp_path: Path) -> No
     (tmp_path / "secrets.tmp").write_text('{"token_key": "ha')
     made = load_secrets(tmp_path)
     assert load_secrets(tmp_path) == made
+
+
+def tables_in(folder: Path) -> dict[str, Path]:
+    return {name: folder / name for name in ("embedded", "real")}
+
+
+@pytest.mark.parametrize("engines", ["embedded", "real"])
+def test_new_folder_takes_any_engines(tmp_path: Path, engines: str) -> None:
+    check_engines(tmp_path, engines, tables_in(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_takes_the_engines_that_it_remembers_alone(tmp_path: Path) -> None:
+    remember_engines(tmp_path, "real")
+    check_engines(tmp_path, "real", tables_in(tmp_path))
+    with pytest.raises(OtherEnginesError, match="start it with ENGINES=real, or choose another folder"):
+        check_engines(tmp_path, "embedded", tables_in(tmp_path))
+
+
+def test_folder_that_remembers_none_is_known_by_its_tables(tmp_path: Path) -> None:
+    """A start that was killed, or one of before they were remembered. Empty folders say nothing."""
+    tables = tables_in(tmp_path)
+    tables["embedded"].mkdir()
+    check_engines(tmp_path, "real", tables)
+    (tables["embedded"] / "journal-0.log").touch()
+    with pytest.raises(OtherEnginesError, match="start it with ENGINES=embedded"):
+        check_engines(tmp_path, "real", tables)
+    check_engines(tmp_path, "embedded", tables)
+    tables["real"].mkdir()
+    (tables["real"] / "shared-local-instance.db").touch()
+    check_engines(tmp_path, "real", tables)

@@ -6,12 +6,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from ccr.engines import journaled_ministack
@@ -23,13 +28,13 @@ from tests.engines.backends import ACCESS_KEY, SECRET_KEY
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = start_ministack(tmp_path, ACCESS_KEY)
+    engine = start_ministack(tmp_path, ACCESS_KEY, SECRET_KEY)
     yield engine
     engine.stop()
 
 
-def client_of(engine: Engine, access_key: str = ACCESS_KEY) -> Any:
-    session = boto3.Session(access_key, SECRET_KEY, region_name="us-east-1")
+def client_of(engine: Engine, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> Any:
+    session = boto3.Session(access_key, secret_key, region_name="us-east-1")
     config = Config(retries={"total_max_attempts": 1})
     return session.client("dynamodb", endpoint_url=engine.endpoint, config=config)
 
@@ -90,7 +95,7 @@ def test_changes_are_replayed_after_a_kill(tmp_path: Path, engine: Engine) -> No
     for _ in range(2):
         engine.process.kill()
         engine.process.wait()
-        engine = start_ministack(tmp_path, ACCESS_KEY)
+        engine = start_ministack(tmp_path, ACCESS_KEY, SECRET_KEY)
         assert items(client_of(engine)) == EXPECTED
     engine.stop()
 
@@ -104,14 +109,82 @@ def test_torn_record_loses_that_change_alone(tmp_path: Path, engine: Engine) -> 
     engine.process.wait()
     (journal,) = (tmp_path / "tables").glob("journal-*.log")
     journal.write_bytes(journal.read_bytes()[:-5])
-    engine = start_ministack(tmp_path, ACCESS_KEY)
+    engine = start_ministack(tmp_path, ACCESS_KEY, SECRET_KEY)
     assert items(client_of(engine)) == {"first": {}}
     engine.stop()
 
 
-def test_another_key_is_refused(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("access_key", "secret_key"),
+    [("somebodyelse", SECRET_KEY), (ACCESS_KEY, "guessed"), ("somebodyelse", "guessed")],
+)
+def test_client_without_both_keys_is_refused(engine: Engine, access_key: str, secret_key: str) -> None:
+    """Presigned URLs show the access key to everyone who pulls."""
     with pytest.raises(ClientError, match="UnrecognizedClientException"):
-        client_of(engine, "somebodyelse").list_tables()
+        client_of(engine, access_key, secret_key).list_tables()
+
+
+@dataclass
+class Signed:
+    """A request as the SDK signs it, to be sent with a change."""
+
+    url: str
+    body: bytes
+    headers: dict[str, str]
+
+    def status(self) -> int:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.post(self.url, self.body, headers=self.headers, timeout=60).status_code
+
+
+@pytest.fixture
+def signed(engine: Engine) -> Signed:
+    body, target = b'{"TableName": "table"}', "DynamoDB_20120810.DescribeTable"
+    create(client_of(engine))
+    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0"}
+    request = AWSRequest("POST", f"{engine.endpoint}/", headers, body)
+    SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "dynamodb", "us-east-1").add_auth(request)
+    return Signed(f"{engine.endpoint}/", body, dict(request.headers))
+
+
+def test_request_is_answered_as_it_was_signed(signed: Signed) -> None:
+    assert signed.status() == 200
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("X-Amz-Target", "DescribeTable", "DeleteTable"),
+        ("X-Amz-Date", "T", "T0"),
+        ("Authorization", "Signature=", "Signature=0"),
+        ("Authorization", "x-amz-target", "x-amz-other"),
+        ("Authorization", ";x-amz-target", ""),
+        ("Authorization", "/dynamodb/", "/s3/"),
+        ("Authorization", "AWS4", ""),
+    ],
+)
+def test_request_that_differs_from_what_was_signed_is_refused(
+    signed: Signed, part: str, old: str, new: str
+) -> None:
+    assert old in signed.headers[part]
+    signed.headers[part] = signed.headers[part].replace(old, new)
+    assert signed.status() == 400
+
+
+def test_request_with_another_body_address_or_no_signature_is_refused(signed: Signed) -> None:
+    assert replace(signed, body=b'{"TableName": "other"}').status() == 400
+    assert replace(signed, url=f"{signed.url}elsewhere").status() == 400
+    assert replace(signed, url=f"{signed.url}?elsewhere").status() == 400
+    assert replace(signed, headers={"X-Amz-Target": signed.headers["X-Amz-Target"]}).status() == 400
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_key_is_among_the_arguments_that_every_user_can_list(engine: Engine) -> None:
+    arguments = Path(f"/proc/{engine.process.pid}/cmdline").read_text()
+    assert "journaled_ministack" in arguments
+    assert ACCESS_KEY not in arguments
+    assert SECRET_KEY not in arguments
 
 
 @pytest.fixture
@@ -144,13 +217,13 @@ def test_compaction_leaves_one_snapshot_and_one_journal(tmp_path: Path, grown: P
     """And a change after it lands in the new journal."""
     found = in_its_environment("compact", str(grown))
     assert found["files"] == ["journal-2.log", "snapshot-2.json"]
-    engine = start_ministack(tmp_path, ACCESS_KEY)
+    engine = start_ministack(tmp_path, ACCESS_KEY, SECRET_KEY)
     client = client_of(engine)
     assert items(client) == EXPECTED
     client.put_item(TableName="table", Item={"name": {"S": "after"}})
     engine.process.kill()
     engine.process.wait()
-    engine = start_ministack(tmp_path, ACCESS_KEY)
+    engine = start_ministack(tmp_path, ACCESS_KEY, SECRET_KEY)
     assert items(client_of(engine)) == {**EXPECTED, "after": {}}
     engine.stop()
 
