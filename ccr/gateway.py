@@ -52,3 +52,7 @@ def capability_keys(environ: Mapping[str, str]) -> str:
     """What a gateway is given of CCR_TOKEN_KEY: it signs no token. Raises SettingsError."""
     keys = Settings.from_environment(environ).token_keys
     return ",".join(derive_key(key, "capability").hex() for key in keys)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
