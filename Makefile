@@ -32,6 +32,7 @@ check: lint test ## what a change must pass
 bench: $(VENV)/dev.stamp ## measure pushes, pulls, requests and tokens, beside docker-registry where it is installed
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.tokens
+	$(BIN)/python -m tests.benchmarks.gateway
 
 kill-test: $(VENV)/dev.stamp ## kill -9 of everything during pushes, 20 times on each engine set
 	$(BIN)/python -m tests.engines.kill --engines embedded --tries 20

@@ -19,7 +19,8 @@ PATH: Final = Path(__file__).parents[1] / "docs" / "reference.md"
 
 
 def render() -> str:
-    settings = [(f"`{v.name}`", v.default, v.meaning) for v in (*local.VARIABLES, *config.VARIABLES)]
+    settings = map(_setting, (*local.VARIABLES, *config.VARIABLES))
+    gateway = map(_setting, config.GATEWAY_VARIABLES)
     errors = [(f"`{code.name}`", str(code.status), code.message) for code in ErrorCode]
     sections = (
         "# Reference\n\nMade from the code by `make reference`; do not edit.",
@@ -29,6 +30,8 @@ def render() -> str:
         + _table(("code", "status", "message"), errors),
         "## Settings\n\nEnvironment variables; the first ones are those of `make run` alone.\n\n"
         + _table(("variable", "default", "meaning"), settings),
+        "## Settings of an upload gateway\n\nBeside those of the bucket, the tables and the region.\n\n"
+        + _table(("variable", "default", "meaning"), gateway),
     )
     return "\n\n".join(sections) + "\n"
 
@@ -36,6 +39,10 @@ def render() -> str:
 def _endpoint(endpoint: Endpoint) -> tuple[str, ...]:
     needs = {None: "nothing", "": "a login"}.get(endpoint.action, f"`{endpoint.action}`")
     return endpoint.id, " ".join(endpoint.methods), f"`{endpoint.path}`", needs
+
+
+def _setting(variable: config.Variable) -> tuple[str, ...]:
+    return f"`{variable.name}`", variable.default, variable.meaning
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

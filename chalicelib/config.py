@@ -67,6 +67,20 @@ VARIABLES: Final = (
 )
 
 
+GATEWAY_VARIABLES: Final = (
+    Variable(
+        "CCR_CAPABILITY_KEY",
+        "required",
+        "the key of upload capabilities alone, as `ccr capability-key` derives it from CCR_TOKEN_KEY; with a "
+        "comma two, while that is rotated",
+    ),
+    Variable("CCR_REGISTRY_URL", "required", "the registry function, which publishes what was verified here"),
+    Variable("CCR_ORIGIN_SECRET", "nothing", "what the registry function asks of whoever stands before it"),
+    Variable("CCR_UPLOADS_AT_ONCE", "8", "bodies received at once, each with up to 20 MB of memory"),
+    Variable("CCR_DRAIN_SECONDS", "110", "how long uploads may go on after SIGTERM"),
+)
+
+
 class SettingsError(Exception):
     """A setting that is missing or is none; the message names it and what it takes."""
 
@@ -96,12 +110,17 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
         """Raises SettingsError."""
+        return cls.with_keys(_keys(environ), environ)
+
+    @classmethod
+    def with_keys(cls, token_keys: tuple[bytes, ...], environ: Mapping[str, str]) -> Settings:
+        """All the rest from the environment. Raises SettingsError."""
         emulate = environ.get("CCR_EMULATE", "")
         if emulate not in {"", FUNCTION_URL}:
             raise SettingsError(f"CCR_EMULATE takes nothing or {FUNCTION_URL}, not {emulate!r}")
         endpoint = environ.get("CCR_S3_ENDPOINT", "")
         return cls(
-            token_keys=_keys(environ),
+            token_keys=token_keys,
             region=environ.get("AWS_REGION") or "us-east-1",
             bucket=environ.get("CCR_BUCKET") or "ccr",
             table_prefix=environ.get("CCR_TABLE_PREFIX", "ccr-"),
@@ -121,17 +140,51 @@ class Settings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Of an upload gateway on its own: no key that signs tokens."""
+
+    storage: Settings
+    capability_keys: tuple[bytes, ...] = field(repr=False)
+    registry_url: str
+    origin_secret: str = field(repr=False, default="")
+    uploads_at_once: int = 8
+    drain_seconds: int = 110
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> GatewaySettings:
+        """Raises SettingsError."""
+        url = environ.get("CCR_REGISTRY_URL", "").rstrip("/")
+        if not url.startswith(("http://", "https://")):
+            raise SettingsError(f"CCR_REGISTRY_URL starts with http:// or https://, not {url!r}")
+        return cls(
+            storage=Settings.with_keys((), environ),
+            capability_keys=_keys(environ, "CCR_CAPABILITY_KEY"),
+            registry_url=url,
+            origin_secret=environ.get("CCR_ORIGIN_SECRET", ""),
+            uploads_at_once=_number(environ, "CCR_UPLOADS_AT_ONCE", default=8, most=64),
+            drain_seconds=_number(environ, "CCR_DRAIN_SECONDS", default=110, most=3600),
+        )
+
+
+def _number(environ: Mapping[str, str], name: str, *, default: int, most: int) -> int:
+    value = environ.get(name) or str(default)
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
+        raise SettingsError(f"{name} takes a whole number from 1 to {most}, not {value!r}")
+    return int(value)
+
+
 def _behind_function_url(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("CCR_EMULATE")) or "AWS_LAMBDA_FUNCTION_NAME" in environ
 
 
-def _keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
+def _keys(environ: Mapping[str, str], name: str = "CCR_TOKEN_KEY") -> tuple[bytes, ...]:
     try:
-        keys = tuple(bytes.fromhex(text) for text in environ.get("CCR_TOKEN_KEY", "").split(","))
+        keys = tuple(bytes.fromhex(text) for text in environ.get(name, "").split(","))
     except ValueError as error:
-        raise SettingsError("CCR_TOKEN_KEY is not hexadecimal") from error
+        raise SettingsError(f"{name} is not hexadecimal") from error
     if min(map(len, keys)) < 32:
-        raise SettingsError("CCR_TOKEN_KEY takes at least 32 random bytes as hexadecimal digits")
+        raise SettingsError(f"{name} takes at least 32 random bytes as hexadecimal digits")
     return keys
 
 

@@ -61,10 +61,13 @@ if TYPE_CHECKING:
     from chalicelib.management.api import ManagementApi
 
 ADMINISTRATOR: Final = "admin"
+UPLOADS_AT_ONCE: Final = 6
 
 
 class Deployment:
     """A registry on its tables and bucket, as function URL handlers."""
+
+    uploads_at_once = UPLOADS_AT_ONCE
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

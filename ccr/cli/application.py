@@ -29,7 +29,7 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("repository", "tag", "promote"),
-    *("pull-secret", "audit", "run"),
+    *("pull-secret", "audit", "run", "gateway", "capability-key"),
 )
 
 
@@ -70,6 +70,8 @@ command(app, "promote", panel=IMAGES)(images.promote)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.command("run", rich_help_panel=USING)(serving.run)
+app.command("gateway", rich_help_panel=USING)(serving.gateway)
+app.command("capability-key", rich_help_panel=USING)(serving.capability_key)
 
 
 def main() -> None:

@@ -154,6 +154,8 @@ class UploadModel(Model):
     tail_key = UnicodeAttribute(null=True)
     tail_size = NumberAttribute()
     expires = TTLAttribute()
+    verified_digest = UnicodeAttribute(null=True)
+    verified_key = UnicodeAttribute(null=True)
     writer = UnicodeAttribute(null=True)
     lease = NumberAttribute(null=True)
 

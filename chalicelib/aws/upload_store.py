@@ -89,5 +89,7 @@ class DynamoUploadStore:
             tail_key=row.tail_key,
             tail_size=row.tail_size,
             expires=datetime.fromtimestamp(row.expires, UTC),
+            verified_digest=row.verified.digest if row.verified else None,
+            verified_key=row.verified.storage_key if row.verified else None,
         )
         return model

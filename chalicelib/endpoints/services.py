@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from chalicelib.config import Settings
 from chalicelib.endpoints.event import Request
@@ -22,6 +23,15 @@ from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.stores import Actor
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.reference import Repository
+
+
+class UploadServices(Protocol):
+    """What an upload takes once it is open, wherever it is served."""
+
+    @property
+    def uploads(self) -> Uploads: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response
-from chalicelib.endpoints.services import Call, Services
+from chalicelib.endpoints.services import Call, Services, UploadServices
 from chalicelib.identity.grants import PULL
 from chalicelib.registry.stores import UploadRow
 from chalicelib.registry.uploads import Chunk, content_range
@@ -32,33 +32,43 @@ def start(services: Services, call: Call) -> Response:
     row = services.uploads.open(call.repository)
     if checked is None:
         return _session(services, call, row, 202)
-    services.uploads.close(call.repository, row.session, checked, _chunk(request))
+    services.uploads.close(call.repository, row.session, checked, chunk_of(request))
     return _created(call.repository, checked)
 
 
-def append(services: Services, call: Call) -> Response:
+def append(services: UploadServices, call: Call) -> Response:
     """PATCH, with or without Content-Range."""
-    row = services.uploads.append(call.repository, call.parameters["session"], _chunk(call.request))
+    row = services.uploads.append(call.repository, call.parameters["session"], chunk_of(call.request))
     return _session(services, call, row, 202)
 
 
 def close(services: Services, call: Call) -> Response:
     """PUT with `?digest=`, with or without the last bytes."""
-    digest = Digest.parse(call.request.first("digest"))
-    services.uploads.close(call.repository, call.parameters["session"], digest, _chunk(call.request))
+    digest, chunk = Digest.parse(call.request.first("digest")), chunk_of(call.request)
+    try:
+        services.uploads.close(call.repository, call.parameters["session"], digest, chunk)
+    except RegistryError as error:
+        if not _is_repeated(services, call, error, chunk, digest):
+            raise
     return _created(call.repository, digest)
 
 
-def status(services: Services, call: Call) -> Response:
+def _is_repeated(services: Services, call: Call, error: RegistryError, chunk: Chunk, digest: Digest) -> bool:
+    """Whether an empty PUT asks for what an earlier one did, whose answer may have been lost."""
+    is_gone = error.code is ErrorCode.BLOB_UPLOAD_UNKNOWN and chunk.length == 0
+    return is_gone and services.blobs.links.get(call.repository, digest) is not None
+
+
+def status(services: UploadServices, call: Call) -> Response:
     return _session(services, call, services.uploads.status(call.repository, call.parameters["session"]), 204)
 
 
-def cancel(services: Services, call: Call) -> Response:
+def cancel(services: UploadServices, call: Call) -> Response:
     services.uploads.cancel(call.repository, call.parameters["session"])
     return Response(204)
 
 
-def location(services: Services, call: Call, row: UploadRow) -> str:
+def location(services: UploadServices, call: Call, row: UploadRow) -> str:
     """Relative, on the registry's own host: some clients refuse any other. See ADR 7."""
     name = row.repository.name
     capability = services.capabilities.issue(call.principal, name, row.session)
@@ -94,7 +104,7 @@ def _check_algorithm(algorithm: str) -> None:
         raise RegistryError(ErrorCode.DIGEST_INVALID, f"{algorithm} is not supported; use sha256 or sha512")
 
 
-def _session(services: Services, call: Call, row: UploadRow, status_code: int) -> Response:
+def _session(services: UploadServices, call: Call, row: UploadRow, status_code: int) -> Response:
     headers = {
         "Location": location(services, call, row),
         "Range": content_range(row),
@@ -108,7 +118,7 @@ def _created(repository: Repository, digest: Digest) -> Response:
     return Response(201, {"Location": location_, "Docker-Content-Digest": digest})
 
 
-def _chunk(request: Request) -> Chunk:
+def chunk_of(request: Request) -> Chunk:
     text = request.headers.get("content-range")
     length = request.content_length()
     if text is None:

@@ -71,7 +71,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
-    """An upload session between requests; `writer` is whoever may write to it until `lease`."""
+    """An upload session between requests; `writer` is whoever may write to it until `lease`.
+
+    `verified` is all of it, once it has been found to hash to what the client said.
+    """
 
     session: str
     repository: Repository
@@ -84,6 +87,7 @@ class UploadRow:
     tail_key: str | None = None
     tail_size: int = 0
     expires: int = 0
+    verified: Link | None = None
 
 
 @dataclass(slots=True)

@@ -65,6 +65,9 @@ class Uploads:
         writes), SIZE_INVALID (400).
         """
         writer, row = self._acquire(repository, session)
+        if row.verified is not None:
+            self.sessions.save(row, writer)
+            raise unknown_upload()
         transfer = self._transfer(row, chunk, writer, row.algorithm)
         try:
             transfer.run(chunk)
@@ -77,11 +80,37 @@ class Uploads:
         return saved
 
     def close(self, repository: Repository, session: str, digest: Digest, chunk: Chunk) -> Link:
-        """Add the last chunk, verify all, publish.
+        """Add the last chunk, verify all, publish. What is verified already is published as it is.
 
         Raises what `append` raises, and DIGEST_INVALID (400), after which the session is gone.
         """
         writer, row = self._acquire(repository, session)
+        if row.verified is not None:
+            return self._publish_verified(row, row.verified, writer, digest)
+        transfer, link = self._complete(row, writer, digest, chunk)
+        self._publish(link, transfer, writer, row)
+        self._delete([*transfer.parts.replaced, *self._unused_tail(row, link.storage_key, transfer)])
+        return link
+
+    def verify(self, repository: Repository, session: str, digest: Digest, chunk: Chunk) -> Link:
+        """Add the last chunk and verify all, for somebody else to publish by `close` without a byte.
+
+        For a gateway, which may write no row but the session's. What is verified already stays as it is,
+        and the bytes of the request are not read. Raises what `close` raises.
+        """
+        writer, row = self._acquire(repository, session)
+        if row.verified is not None:
+            self.sessions.save(row, writer)
+            _check_verified(row.verified, digest)
+            return row.verified
+        transfer, link = self._complete(row, writer, digest, chunk)
+        parts = transfer.parts.row
+        saved = replace(parts, offset=link.size, tail_key=None, tail_size=0, verified=link)
+        self._save(saved, transfer, writer, row)
+        self._delete([*transfer.parts.replaced, *self._unused_tail(row, link.storage_key, transfer)])
+        return link
+
+    def _complete(self, row: UploadRow, writer: str, digest: Digest, chunk: Chunk) -> tuple[_Transfer, Link]:
         algorithm = digest.algorithm if row.offset == 0 else row.algorithm
         transfer = self._transfer(row, chunk, writer, algorithm)
         try:
@@ -90,9 +119,17 @@ class Uploads:
         except BaseException as error:
             self._undo(transfer, writer, row, is_over=_is_mismatch(error))
             raise
-        link = Link(digest, transfer.offset, key)
-        self._publish(link, transfer, writer, row)
-        self._delete([*transfer.parts.replaced, *self._unused_tail(row, key, transfer)])
+        return transfer, Link(digest, transfer.offset, key)
+
+    def _publish_verified(self, row: UploadRow, link: Link, writer: str, digest: Digest) -> Link:
+        try:
+            _check_verified(link, digest)
+            is_published = self.blobs.publish(row.repository, link, EndUpload(row.session, writer))
+        except BaseException:
+            self.sessions.save(row, writer)
+            raise
+        if not is_published:
+            raise unknown_upload()
         return link
 
     def cancel(self, repository: Repository, session: str) -> None:
@@ -196,6 +233,8 @@ class Uploads:
             delete_multipart(self.objects, self.multipart, row.multipart_key, row.multipart_id)
         if row.tail_key:
             self.objects.delete(row.tail_key)
+        if row.verified:
+            self.objects.delete(row.verified.storage_key)
 
     def _unused_tail(self, row: UploadRow, key: str, transfer: _Transfer) -> list[str]:
         spent = row.tail_key and row.tail_key != key and row.tail_key not in transfer.parts.replaced
@@ -264,6 +303,11 @@ class _Transfer:
         if not self._sessions.renew(self.parts.row.session, self._writer, int(now) + LEASE_SECONDS):
             raise unknown_upload()
         self._renewed = now
+
+
+def _check_verified(link: Link, digest: Digest) -> None:
+    if link.digest != digest:
+        raise _mismatch(digest, link.digest)
 
 
 def content_range(row: UploadRow) -> str:

@@ -20,7 +20,7 @@ def test_the_reference_says_what_the_code_says() -> None:
 def test_every_setting_that_is_read_is_listed() -> None:
     sources = [path.read_text() for folder in ("chalicelib", "ccr") for path in (ROOT / folder).rglob("*.py")]
     read = set(re.findall(r'environ(?:\.get\(|, )"([A-Z0-9_]+)"', "\n".join(sources)))
-    listed = {variable.name for variable in (*local.VARIABLES, *config.VARIABLES)}
+    listed = {variable.name for variable in (*local.VARIABLES, *config.VARIABLES, *config.GATEWAY_VARIABLES)}
     assert read == listed
 
 
