@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import urllib3
 
-from chalicelib.config import FUNCTION_URL, Settings
+from chalicelib.config import AWS, FUNCTION_URL, Settings
 from chalicelib.gateway import events
 from chalicelib.gateway.body import BodyPipe
 from chalicelib.gateway.events import Answer
@@ -56,7 +56,7 @@ class Application:
         self._events = ThreadPoolExecutor(EVENTS_AT_ONCE, "event")
         self._uploads = ThreadPoolExecutor(UPLOADS_AT_ONCE, "upload")
         self._passthrough = Passthrough()
-        self._function_url = handlers.settings.emulate == FUNCTION_URL
+        self._function_url = handlers.settings.emulate in {FUNCTION_URL, AWS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
