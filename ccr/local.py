@@ -11,16 +11,17 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
+from ccr.edge.front_door import front_door
 from ccr.engines.dynamodb_local import answer_after_commit, start_dynamodb_local
 from ccr.engines.ministack import start_ministack
 from ccr.engines.process import Engine, EngineError
 from ccr.engines.seaweedfs import start_seaweedfs
 from ccr.state import LockedError, Secrets, load_secrets, lock
-from chalicelib.config import Settings, SettingsError, Variable
+from chalicelib.config import AWS, EDGE, FUNCTION, GATEWAY, Settings, SettingsError, Variable
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import server_config
 from chalicelib.wiring import ADMINISTRATOR, Deployment
@@ -35,6 +36,11 @@ VARIABLES: Final = (
         "CCR_ENGINES",
         "embedded",
         "real: Amazon's DynamoDB Local instead of ministack (`make run ENGINES=real`)",
+    ),
+    Variable(
+        "CCR_GATEWAY_URL",
+        "none; the function takes 4.5 MiB a request",
+        "with `CCR_EMULATE=aws`: the upload gateway that the edge sends `/u/*` to",
     ),
 )
 
@@ -75,8 +81,19 @@ def serve(environ: MutableMapping[str, str]) -> None:
                 answer_after_commit(deployment.dynamodb)
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
             host = f"{place.host}:{listener.getsockname()[1]}"
-            config = server_config(create_application(deployment))
-            _Announced(config, banner(host, place, password)).run(sockets=[listener])
+            with _application(deployment, environ.get("CCR_GATEWAY_URL", "")) as application:
+                config = server_config(application)
+                _Announced(config, banner(host, place, password)).run(sockets=[listener])
+
+
+@contextmanager
+def _application(deployment: Deployment, gateway_url: str) -> Iterator[Any]:
+    """The registry as a client meets it: alone, or behind the edge."""
+    if deployment.settings.emulate != AWS:
+        yield create_application(deployment)
+        return
+    with front_door(deployment, gateway_url) as edge:
+        yield edge
 
 
 @contextmanager
@@ -105,6 +122,10 @@ def registry_environment(
     told = {name: engine.endpoint for name, engine in running.items()}
     told["CCR_TOKEN_KEY"] = environ.get("CCR_TOKEN_KEY") or own.token_key
     told["CCR_CREATE_ON_PUSH"] = environ.get("CCR_CREATE_ON_PUSH") or "on"
+    if environ.get("CCR_EMULATE") == AWS:
+        told["CCR_ORIGIN_SECRET"] = environ.get("CCR_ORIGIN_SECRET") or secrets.token_hex(16)
+        carriers = f"{FUNCTION},{EDGE}{f',{GATEWAY}' if environ.get('CCR_GATEWAY_URL') else ''}"
+        told["CCR_UPLOADS"] = environ.get("CCR_UPLOADS") or carriers
     if running:
         told |= {"AWS_ACCESS_KEY_ID": own.access_key, "AWS_SECRET_ACCESS_KEY": own.secret_key}
         told["AWS_SESSION_TOKEN"] = ""

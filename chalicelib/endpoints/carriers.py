@@ -6,7 +6,7 @@ Chosen when the upload is opened, by what the deployment has and by how the clie
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from chalicelib.config import EDGE, FUNCTION, GATEWAY
@@ -14,14 +14,14 @@ from chalicelib.spec.errors import ErrorCode, RegistryError
 
 # One PUT with a Content-Length, in the words of their User-Agent. Docker says what its image store is.
 _ONE_PUT: Final = re.compile(
-    r"containerd/|buildkit/|nerdctl/|oras|Helm/|regclient/|docker/.*containerd-client/.*storage-driver/"
+    r"containerd/|buildkit/|nerdctl/|oras-go|oras/|Helm/|regclient/|docker/.*containerd-client/.*storage-driver/"
 )
 # Those that can send a blob in small chunks; all others send it in one request, however long.
 _CHUNKS: Final = re.compile(r"regclient/|python-requests/")
 _PREFIXES: Final = {FUNCTION: "/u", GATEWAY: "/u", EDGE: "/s"}
 
 
-def choose(user_agent: str, carriers: Set[str], *, refuse_streams: bool) -> str:
+def choose(user_agent: str, carriers: AbstractSet[str], *, refuse_streams: bool) -> str:
     """Raises DENIED (403), the one refusal that no client repeats, where only a function is left."""
     if EDGE in carriers and _ONE_PUT.search(user_agent):
         return EDGE

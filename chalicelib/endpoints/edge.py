@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
-SECRET: Final = "x-ccr-edge"
+PROOF: Final = "x-ccr-edge"
 VIEWER: Final = "x-ccr-viewer"
 HOST: Final = "x-ccr-host"
 SCHEME: Final = "x-ccr-proto"
@@ -26,9 +26,8 @@ def behind_edge(event: Mapping[str, Any], secrets: Sequence[str]) -> Mapping[str
     if not secrets:
         return event
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    shown = headers.pop(SECRET, "").encode()
-    # All of them, so that the time tells nothing of which.
-    if not any([hmac.compare_digest(shown, secret.encode()) for secret in secrets]):
+    shown = headers.pop(PROOF, "").encode()
+    if not any(hmac.compare_digest(shown, secret.encode()) for secret in secrets):
         message = "this registry is reached by its public name, through its edge"
         raise RegistryError(ErrorCode.DENIED, message)
     context = event["requestContext"]
