@@ -170,7 +170,7 @@ def _sent(origin: HttpOrigin | StorageOrigin, request: Mapping[str, Any], blocks
 def _received(receive: Callable[[Mapping[str, Any]], None], event: Mapping[str, Any]) -> None:
     try:
         receive(event)
-    except Exception:  # Lambda would try again; here the blob is adopted when it is next asked for
+    except Exception:  # noqa: BLE001 - Lambda would try again; here the next to ask for the blob adopts it
         _LOG.exception("an event of S3 was not taken notice of")
 
 

@@ -1,4 +1,4 @@
-"""Puts the edge before a local deployment, with the keys that a deployment would put into its key value store."""
+"""Puts the edge before a local deployment, with the keys that it would find in its key value store."""
 
 from __future__ import annotations
 

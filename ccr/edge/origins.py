@@ -1,4 +1,4 @@
-"""What stands behind the edge over HTTP: S3, to which it signs, and the gateway. Bodies go through as they come."""
+"""What stands behind the edge: S3, for which it signs, and the gateway. Bodies go through as they come."""
 
 from __future__ import annotations
 
