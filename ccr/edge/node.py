@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -68,7 +69,8 @@ class EdgeFunctions:
         """It ends with its input."""
         assert self.process.stdin is not None  # noqa: S101 - it was asked for
         assert self.process.stdout is not None  # noqa: S101 - it was asked for
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
         try:
             self.process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -83,10 +83,10 @@ def _mount(services: Services, call: Call, digest: Digest) -> bool:
         check_name(source)
     if not source:
         wide = PULL in call.principal.everywhere
-        return wide and services.blobs.mount(call.repository, digest, None)
+        return wide and services.adoption.mount(call.repository, digest, None)
     if not _may_pull(services, call, source):
         return False
-    return services.blobs.mount(call.repository, digest, Repository(call.repository.account, source))
+    return services.adoption.mount(call.repository, digest, Repository(call.repository.account, source))
 
 
 def _may_pull(services: Services, call: Call, source: str) -> bool:

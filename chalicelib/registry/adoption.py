@@ -12,6 +12,7 @@ from chalicelib.registry.blobs import Blobs, unknown_blob
 from chalicelib.registry.stores import EndUpload, Link, Staged, StagedStore
 from chalicelib.registry.uploads import LEASE_SECONDS, Uploads
 from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository
 
 # Everybody who adopts is the same writer: the transaction that ends the session picks the one who did it.
@@ -36,6 +37,23 @@ class Adoption:
         if link is None:
             raise unknown_blob(digest)
         return link
+
+    def mount(self, repository: Repository, digest: Digest, source: Repository | None) -> bool:
+        """As `Blobs.mount`, of a blob that waits in `source` too."""
+        if self.blobs.mount(repository, digest, source):
+            return True
+        return (
+            source is not None and self.adopt(source, digest) and self.blobs.mount(repository, digest, source)
+        )
+
+    def delete(self, repository: Repository, digest: Digest) -> None:
+        """As `Blobs.delete`: what a client was told is there can be deleted."""
+        try:
+            self.blobs.delete(repository, digest)
+        except RegistryError as error:
+            if error.code is not ErrorCode.BLOB_UNKNOWN or not self.adopt(repository, digest):
+                raise
+            self.blobs.delete(repository, digest)
 
     def adopt(self, repository: Repository, digest: Digest) -> bool:
         """Whether the repository has the blob now, by this call or one beside it."""
