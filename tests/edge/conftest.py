@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +12,11 @@ from ccr.edge.application import key_values
 from ccr.edge.front_door import known_to_the_edge
 from ccr.edge.node import EdgeFunctions
 from ccr.engines.process import EngineError
+from chalicelib.config import EDGE, FUNCTION
+from chalicelib.wiring import Deployment
 from tests.edge.events import SETTINGS
+from tests.endpoints.driver import PASSWORD
+from tests.engines.backends import EMBEDDED, Engines, deployed
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +37,14 @@ def _started(*, has_gateway: bool) -> Iterator[EdgeFunctions]:
         pytest.skip(str(error))
     yield functions
     functions.stop()
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """With an edge before it, on an S3 that checks what it is told of checksums: moto does not."""
+    with ExitStack() as stack:
+        engines = Engines(tmp_path_factory.mktemp("engines"), stack)
+        plain = stack.enter_context(deployed(EMBEDDED, engines))
+        deployment = Deployment(replace(plain.settings, uploads=frozenset({FUNCTION, EDGE})))
+        deployment.set_admin(PASSWORD)
+        yield deployment

@@ -1,4 +1,4 @@
-"""The two functions on the way back: what clients of a registry wait for, in place of what S3 and Lambda say."""
+"""The functions on the way back: what clients of a registry wait for, in place of what S3 and Lambda say."""
 
 from __future__ import annotations
 
