@@ -13,6 +13,7 @@ from tests.clients.conftest import drivers as _drivers
 from tests.clients.drivers import DRIVERS, Driver
 from tests.clients.layout import Layout, write_image
 from tests.conftest import Registries
+from tests.support.process import RegistryProcess
 
 pytestmark = pytest.mark.clients
 
@@ -23,6 +24,7 @@ LAYER_SIZES = (9 * 1024 * 1024, 20_000, 100)
 SMALL_LAYERS = (1024 * 1024, 20_000, 100)
 # What sends a blob as one PUT, and so past every function.
 SINGLE_PUT = ("ctr",)
+PATCHING = [name for name in DRIVERS if name not in SINGLE_PUT]
 
 
 @pytest.fixture(params=DRIVERS)
@@ -92,9 +94,18 @@ def test_a_second_push_finds_everything_there(logged_in: Driver, target: Target,
     assert target.served_digest() == served
 
 
-@pytest.mark.parametrize("driver", [name for name in DRIVERS if name not in SINGLE_PUT], indirect=True)
+@pytest.mark.parametrize("driver", PATCHING, indirect=True)
 def test_a_large_layer_by_patch_needs_the_gateway(logged_in: Driver, target: Target, image: Layout) -> None:
     logged_in.load(image, target.reference)
     with pytest.raises(ClientError, match=r"413|4\.5 MiB"):
         logged_in.push(target.reference)
     assert target.served_digest() is None
+
+
+def test_with_a_gateway_behind_the_edge_every_client_pushes_large_layers(
+    driver: Driver, full: RegistryProcess, image: Layout
+) -> None:
+    target = new_target(full)
+    driver.login(target.host, full.username, full.password)
+    round_trip(driver, target, image)
+    driver.remove(target.reference)
