@@ -55,7 +55,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 @pytest.fixture(scope="session")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
-    """The front door with a gateway behind it: another process, which has the engines and the key in common."""
+    """The front door with a gateway behind it: a process of its own, with the same engines and key."""
     folder = tmp_path_factory.mktemp("full")
     with ExitStack() as stack:
         running = (start_seaweedfs(folder, ACCESS_KEY, SECRET_KEY), start_ministack(folder, ACCESS_KEY))
