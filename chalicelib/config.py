@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 FUNCTION_URL: Final = "function-url"
+AWS: Final = "aws"
+
+# Who may carry the bytes of an upload.
+FUNCTION: Final = "function"
+EDGE: Final = "edge"
+GATEWAY: Final = "gateway"
+CARRIERS: Final = frozenset({FUNCTION, EDGE, GATEWAY})
 
 
 class Variable(NamedTuple):
@@ -55,7 +62,28 @@ VARIABLES: Final = (
     Variable("CCR_TABLE_PREFIX", "ccr-", "what the name of each table starts with"),
     Variable("AWS_REGION", "us-east-1", "the region of the bucket and the tables"),
     Variable(
-        "CCR_EMULATE", "nothing", "function-url: the local process behaves as the front end of a function URL"
+        "CCR_EMULATE",
+        "nothing",
+        "function-url: the local process behaves as the front end of a function URL; aws: as the whole "
+        "front door, with the edge functions run by Node.js and S3 behind the edge",
+    ),
+    Variable(
+        "CCR_UPLOADS",
+        "gateway locally, function on Lambda; `CCR_EMULATE` says its own",
+        "who may carry the bytes of an upload, with commas: function (4.5 MiB a request), edge (S3 itself, "
+        "for clients that send one PUT), gateway",
+    ),
+    Variable(
+        "CCR_REFUSE_STREAMS",
+        "off",
+        "on: where a function alone would carry an upload, clients that cannot cut a layer are refused as "
+        "they begin, and told of `ccr push`",
+    ),
+    Variable(
+        "CCR_ORIGIN_SECRET",
+        "none; made by `CCR_EMULATE=aws`",
+        "what the edge adds to each request, at least 16 characters: whoever comes without it is refused; to "
+        "rotate it, put the new one in front with a comma",
     ),
     Variable(
         "CCR_HEAD_BODY",
@@ -106,6 +134,9 @@ class Settings:
     fast_reads: bool = False
     create_on_push: bool = False
     loopback_issuers: bool = False
+    uploads: frozenset[str] = frozenset({GATEWAY})
+    refuse_streams: bool = False
+    origin_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -116,8 +147,8 @@ class Settings:
     def with_keys(cls, token_keys: tuple[bytes, ...], environ: Mapping[str, str]) -> Settings:
         """All the rest from the environment. Raises SettingsError."""
         emulate = environ.get("CCR_EMULATE", "")
-        if emulate not in {"", FUNCTION_URL}:
-            raise SettingsError(f"CCR_EMULATE takes nothing or {FUNCTION_URL}, not {emulate!r}")
+        if emulate not in {"", FUNCTION_URL, AWS}:
+            raise SettingsError(f"CCR_EMULATE takes nothing, {FUNCTION_URL} or {AWS}, not {emulate!r}")
         endpoint = environ.get("CCR_S3_ENDPOINT", "")
         return cls(
             token_keys=token_keys,
@@ -137,6 +168,9 @@ class Settings:
             fast_reads=_switch(environ, "CCR_FAST_READS", default=True),
             create_on_push=_switch(environ, "CCR_CREATE_ON_PUSH", default=False),
             loopback_issuers=_switch(environ, "CCR_LOOPBACK_ISSUERS", default=False),
+            uploads=_uploads(environ),
+            refuse_streams=_switch(environ, "CCR_REFUSE_STREAMS", default=False),
+            origin_secrets=_origin_secrets(environ),
         )
 
 
@@ -161,7 +195,7 @@ class GatewaySettings:
             storage=Settings.with_keys((), environ),
             capability_keys=_keys(environ, "CCR_CAPABILITY_KEY"),
             registry_url=url,
-            origin_secret=environ.get("CCR_ORIGIN_SECRET", ""),
+            origin_secret=next(iter(_origin_secrets(environ)), ""),
             uploads_at_once=_number(environ, "CCR_UPLOADS_AT_ONCE", default=8, most=64),
             drain_seconds=_number(environ, "CCR_DRAIN_SECONDS", default=110, most=3600),
         )
@@ -176,6 +210,25 @@ def _number(environ: Mapping[str, str], name: str, *, default: int, most: int) -
 
 def _behind_function_url(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("CCR_EMULATE")) or "AWS_LAMBDA_FUNCTION_NAME" in environ
+
+
+def _uploads(environ: Mapping[str, str]) -> frozenset[str]:
+    default = FUNCTION if _behind_function_url(environ) else GATEWAY
+    if environ.get("CCR_EMULATE") == AWS:
+        default = f"{FUNCTION},{EDGE},{GATEWAY}"
+    text = environ.get("CCR_UPLOADS") or default
+    carriers = frozenset(word.strip() for word in text.split(","))
+    if not carriers <= CARRIERS:
+        raise SettingsError(f"CCR_UPLOADS takes some of {', '.join(sorted(CARRIERS))}, not {text!r}")
+    return carriers
+
+
+def _origin_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    text = environ.get("CCR_ORIGIN_SECRET", "")
+    secrets = tuple(text.split(",")) if text else ()
+    if any(len(secret) < 16 for secret in secrets):
+        raise SettingsError("CCR_ORIGIN_SECRET takes at least 16 characters")
+    return secrets
 
 
 def _keys(environ: Mapping[str, str], name: str = "CCR_TOKEN_KEY") -> tuple[bytes, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
 
 from chalicelib.aws import keys
 from chalicelib.aws.audit_store import DynamoTrail
@@ -27,13 +28,14 @@ from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.manifest_store import DynamoManifestStore
 from chalicelib.aws.provision import create_bucket, create_tables
 from chalicelib.aws.repository_store import DynamoRepositoryStore
+from chalicelib.aws.staged_store import S3StagedStore
 from chalicelib.aws.tables import bind
 from chalicelib.aws.tag_store import DynamoTagStore
 from chalicelib.aws.tenancy_store import DynamoTenancyStore
 from chalicelib.aws.transactions import DynamoTransactions
 from chalicelib.aws.upload_store import DynamoUploadStore
-from chalicelib.config import Settings
-from chalicelib.endpoints import routes
+from chalicelib.config import EDGE, Settings
+from chalicelib.endpoints import edge, routes
 from chalicelib.endpoints.dispatch import answer
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
@@ -49,6 +51,7 @@ from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import Tenancy
 from chalicelib.identity.tokens import Tokens
 from chalicelib.openid.issuer_keys import IssuerKeys
+from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
@@ -56,6 +59,7 @@ from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.uploads import Uploads
+from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
     from chalicelib.management.api import ManagementApi
@@ -86,6 +90,9 @@ class Deployment:
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
         blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions)
+        uploads = Uploads(DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key)
+        staged = S3StagedStore(self._s3, settings.bucket) if EDGE in settings.uploads else None
+        adoption = Adoption(blobs, uploads, staged)
         credentials = DynamoCredentialStore(connection, self._tables, reads)
         self.credentials = credentials
         self.trail = DynamoTrail(self._tables)
@@ -96,7 +103,8 @@ class Deployment:
         self.services = Services(
             settings=settings,
             blobs=blobs,
-            uploads=Uploads(DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key),
+            uploads=uploads,
+            adoption=adoption,
             manifests=Manifests(
                 rows=manifests,
                 tags=tags,
@@ -104,6 +112,7 @@ class Deployment:
                 transactions=transactions,
                 staging=Staging(manifests, objects, transactions),
                 key_for=keys.manifest_key,
+                adopt=adoption.adopt if staged else None,
             ),
             discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables, reads)),
             credentials=credentials,
@@ -142,7 +151,7 @@ class Deployment:
 
     def manage(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
         """Answer a function URL event of the management function."""
-        return self._management.handle(event)
+        return self._from_edge(event, self._management.handle)
 
     def prepare(self) -> None:
         """Make the tables and the bucket where they are not there."""
@@ -166,16 +175,32 @@ class Deployment:
 
     def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
         """Answer a function URL event."""
-        return self._handle(event, None)
+        return self._from_edge(event, lambda seen: self._handle(seen, None))
 
     def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]:
         """Answer an event whose body comes beside it, however long."""
-        return self._handle(event, blocks)
+        return self._from_edge(event, lambda seen: self._handle(seen, blocks))
+
+    def adopt(self, event: Mapping[str, Any], _context: object = None) -> None:
+        """Take notice of an S3 event: objects were created under `staged/`."""
+        for record in event["Records"]:
+            self.services.adoption.receive(unquote_plus(record["s3"]["object"]["key"]))
 
     @staticmethod
     def carries_upload(method: str, path: str) -> bool:
         """Whether such a request is one for `streamed`."""
         return routes.carries_upload(method, path)
+
+    def _from_edge(
+        self, event: Mapping[str, Any], handle: Callable[[Mapping[str, Any]], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Where the deployment has an edge, nobody gets past it."""
+        secrets = self.settings.origin_secrets
+        try:
+            seen = edge.behind_edge(event, secrets)
+        except RegistryError as error:
+            return edge.denied(error)
+        return edge.for_edge(handle(seen)) if secrets else handle(seen)
 
     def _handle(self, event: Mapping[str, Any], blocks: Iterable[bytes] | None) -> dict[str, Any]:
         with counted() as calls:

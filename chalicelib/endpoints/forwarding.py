@@ -7,12 +7,12 @@ from typing import Final
 
 import urllib3
 
+from chalicelib.endpoints.edge import PROOF, VIEWER
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
-ORIGIN_SECRET: Final = "x-ccr-origin-secret"  # noqa: S105 - the name of a header
 _PASSED_ON: Final = ("location", "docker-content-digest", "content-type", "retry-after")
 _TIMEOUT: Final = urllib3.Timeout(connect=3, read=60)
 # A PUT that is sent again finds the blob published, and is answered as the first one was.
@@ -27,12 +27,16 @@ class Registry:
 
     def __init__(self, url: str, origin_secret: str) -> None:
         self._url = url
-        self._secret = {ORIGIN_SECRET: origin_secret} if origin_secret else {}
+        self._secret = {PROOF: origin_secret} if origin_secret else {}
         self._pool = urllib3.PoolManager(maxsize=16, timeout=_TIMEOUT, cert_reqs="CERT_REQUIRED")
 
     def publish(self, request: Request, digest: Digest) -> Response:
         """Relay the registry's answer. Raises BLOB_UPLOAD_INVALID (503): what is verified stays so."""
-        headers = {**self._secret, "Content-Length": "0", "X-Forwarded-For": request.source_ip}
+        headers = {
+            **self._secret,
+            "Content-Length": "0",
+            VIEWER: request.headers.get(VIEWER, request.source_ip),
+        }
         url = f"{self._url}{request.raw_path}?digest={digest}"
         try:
             answer = self._pool.request("PUT", url, headers=headers, retries=_RETRY, body=b"")

@@ -17,6 +17,7 @@ from chalicelib.identity.revocations import Revocations
 from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import Tenancy
 from chalicelib.identity.tokens import Tokens
+from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.manifests import Manifests
@@ -39,6 +40,7 @@ class Services:
     settings: Settings
     blobs: Blobs
     uploads: Uploads
+    adoption: Adoption
     manifests: Manifests
     discovery: Discovery
     credentials: CredentialStore

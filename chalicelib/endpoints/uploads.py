@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from chalicelib.config import GATEWAY
+from chalicelib.endpoints import carriers
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response
 from chalicelib.endpoints.services import Call, Services, UploadServices
@@ -29,9 +31,9 @@ def start(services: Services, call: Call) -> Response:
     checked = Digest.parse(digest) if digest and not mount else None
     if algorithm := request.first("digest-algorithm"):
         _check_algorithm(algorithm)
-    row = services.uploads.open(call.repository)
     if checked is None:
-        return _session(services, call, row, 202)
+        return _opened(services, call)
+    row = services.uploads.open(call.repository)
     services.uploads.close(call.repository, row.session, checked, chunk_of(request))
     return _created(call.repository, checked)
 
@@ -68,11 +70,20 @@ def cancel(services: UploadServices, call: Call) -> Response:
     return Response(204)
 
 
-def location(services: UploadServices, call: Call, row: UploadRow) -> str:
-    """Relative, on the registry's own host: some clients refuse any other. See ADR 7."""
+def location(services: UploadServices, call: Call, row: UploadRow, carrier: str = GATEWAY) -> str:
+    """Relative, on the registry's own host: some clients refuse any other. See ADR 7.
+
+    Once bytes have come, S3 alone can no longer take the rest, whatever the client.
+    """
     name = row.repository.name
     capability = services.capabilities.issue(call.principal, name, row.session)
-    return f"/u/{capability}/v2/{name}/blobs/uploads/{row.session}"
+    return f"{carriers.prefix(carrier)}/{capability}/v2/{name}/blobs/uploads/{row.session}"
+
+
+def _opened(services: Services, call: Call) -> Response:
+    settings, agent = services.settings, call.request.headers.get("user-agent", "")
+    carrier = carriers.choose(agent, settings.uploads, refuse_streams=settings.refuse_streams)
+    return _session(services, call, services.uploads.open(call.repository), 202, carrier)
 
 
 def _mount(services: Services, call: Call, digest: Digest) -> bool:
@@ -82,10 +93,10 @@ def _mount(services: Services, call: Call, digest: Digest) -> bool:
         check_name(source)
     if not source:
         wide = PULL in call.principal.everywhere
-        return wide and services.blobs.mount(call.repository, digest, None)
+        return wide and services.adoption.mount(call.repository, digest, None)
     if not _may_pull(services, call, source):
         return False
-    return services.blobs.mount(call.repository, digest, Repository(call.repository.account, source))
+    return services.adoption.mount(call.repository, digest, Repository(call.repository.account, source))
 
 
 def _may_pull(services: Services, call: Call, source: str) -> bool:
@@ -104,9 +115,11 @@ def _check_algorithm(algorithm: str) -> None:
         raise RegistryError(ErrorCode.DIGEST_INVALID, f"{algorithm} is not supported; use sha256 or sha512")
 
 
-def _session(services: UploadServices, call: Call, row: UploadRow, status_code: int) -> Response:
+def _session(
+    services: UploadServices, call: Call, row: UploadRow, status_code: int, carrier: str = GATEWAY
+) -> Response:
     headers = {
-        "Location": location(services, call, row),
+        "Location": location(services, call, row, carrier),
         "Range": content_range(row),
         "Docker-Upload-UUID": row.session,
     }

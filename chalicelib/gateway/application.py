@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import urllib3
 
-from chalicelib.config import FUNCTION_URL, Settings
+from chalicelib.config import AWS, FUNCTION_URL, Settings
 from chalicelib.gateway import events
 from chalicelib.gateway.body import BodyPipe
 from chalicelib.gateway.events import Answer
@@ -58,7 +58,7 @@ class Application:
         self._uploads = ThreadPoolExecutor(handlers.uploads_at_once, "upload")
         self._passthrough = Passthrough()
         self._room = Room(ROOM_BYTES)
-        self._function_url = handlers.settings.emulate == FUNCTION_URL
+        self._function_url = handlers.settings.emulate in {FUNCTION_URL, AWS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -90,6 +90,16 @@ class UploadRow:
     verified: Link | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An object that a client put into S3 itself, for an upload session, as the blob `digest`."""
+
+    repository: Repository
+    digest: Digest
+    session: str
+    key: str
+
+
 @dataclass(slots=True)
 class Survey:
     """What a manifest PUT finds when it looks: one consistent read of every row it may touch."""
@@ -359,6 +369,22 @@ class ObjectStore(Protocol):
     def blocks(self, key: str) -> Iterator[bytes]: ...
     def delete(self, key: str) -> None: ...
     def presign(self, method: str, key: str) -> str: ...
+
+
+class StagedStore(Protocol):
+    """Objects that came past the registry, with the checksum that S3 took of them."""
+
+    def waiting(self, repository: Repository, digest: Digest) -> list[Staged]:
+        """Those for this blob, the last to come first; one LIST."""
+        ...
+
+    def named(self, key: str) -> Staged | None:
+        """What an object under that key would be; None for keys of another kind."""
+        ...
+
+    def verified_size(self, one: Staged) -> int | None:
+        """Its size, where S3 has a SHA-256 of the whole object and it is the digest."""
+        ...
 
 
 class MultipartStore(Protocol):

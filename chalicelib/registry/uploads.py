@@ -135,10 +135,16 @@ class Uploads:
     def cancel(self, repository: Repository, session: str) -> None:
         """Raises BLOB_UPLOAD_UNKNOWN (404)."""
         self.status(repository, session)
+        if not self.end(session):
+            raise unknown_upload()
+
+    def end(self, session: str) -> bool:
+        """Whatever its state; nobody can publish its bytes then. False: it was gone."""
         row = self.sessions.remove(session)
         if row is None:
-            raise unknown_upload()
-        self._delete_bytes(row)
+            return False
+        self.delete_bytes(row)
+        return True
 
     def _acquire(self, repository: Repository, session: str) -> tuple[str, UploadRow]:
         writer, now = secrets.token_hex(8), int(self.clock())
@@ -221,13 +227,13 @@ class Uploads:
         if is_over or transfer.parts.spent:
             is_ours = not self.blobs.transactions.write([EndUpload(row.session, writer)])
             if is_ours:
-                self._delete_bytes(row)
+                self.delete_bytes(row)
         else:
             is_ours = self.sessions.save(row, writer)
         if is_ours:
             transfer.parts.discard()
 
-    def _delete_bytes(self, row: UploadRow) -> None:
+    def delete_bytes(self, row: UploadRow) -> None:
         """Of a session whose row is gone, so that nobody can publish them any more."""
         if row.multipart_key and row.multipart_id:
             delete_multipart(self.objects, self.multipart, row.multipart_key, row.multipart_id)
