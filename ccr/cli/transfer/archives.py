@@ -1,0 +1,99 @@
+"""Tar files, plain or under gzip or zstd: their members as pieces of a file, without unpacking them."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import posixpath
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Final
+
+from ccr.cli.transfer.content import DamagedError, Region
+from ccr.cli.transfer.zstd import ZstdError, open_zstd
+
+GZIP: Final = b"\x1f\x8b"
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_OTHERS: Final = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
+_MEBIBYTE: Final = 1024 * 1024
+_LINKS: Final = 8
+BROKEN: Final = (EOFError, gzip.BadGzipFile, zlib.error, ZstdError)
+
+Moved = Callable[[int], None]
+
+
+def spool() -> IO[bytes]:
+    """A file without a name: it goes when we do, however that is. Not in /tmp, which may be memory."""
+    folder = os.environ.get("TMPDIR") or ("/var/tmp" if Path("/var/tmp").is_dir() else None)  # noqa: S108
+    return tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the caller holds it
+
+
+def unpacked(place: Path, moved: Moved) -> IO[bytes]:
+    """A file with the plain tar: the archive itself where it is one. Raises DamagedError."""
+    archive = place.open("rb")
+    unpacker = unpacking(archive.read(8))
+    archive.seek(0)
+    if unpacker is None:
+        return archive
+    with archive, unpacker(archive) as stream:
+        return copied(stream, str(place), moved)
+
+
+def unpacking(head: bytes) -> Callable[[IO[bytes]], IO[bytes]] | None:
+    """By the first bytes; None for what is not compressed. Raises DamagedError."""
+    for magic, name in _OTHERS.items():
+        if head.startswith(magic):
+            raise DamagedError(f"it is compressed by {name}: unpack it first; gzip and zstd are read as is")
+    if head.startswith(GZIP):
+        return lambda source: gzip.open(source, "rb")  # type: ignore[return-value]
+    return open_zstd if head.startswith(ZSTD) else None
+
+
+def copied(stream: IO[bytes], name: str, moved: Moved) -> IO[bytes]:
+    """All of `stream` in a spool. Raises DamagedError."""
+    out = spool()
+    try:
+        while block := stream.read(_MEBIBYTE):
+            out.write(block)
+            moved(len(block))
+        out.flush()
+    except BROKEN as error:
+        raise DamagedError(f"{name} is damaged or cut off: {error}") from error
+    return out
+
+
+def members(archive: IO[bytes], name: str) -> Mapping[str, Region]:
+    """Every file by its path, links followed. Raises DamagedError."""
+    size = os.fstat(archive.fileno()).st_size
+    files: dict[str, Region] = {}
+    links: dict[str, str] = {}
+    try:
+        with tarfile.open(fileobj=archive, mode="r:") as tar:
+            for entry in tar:
+                path = posixpath.normpath(entry.name).lstrip("/")
+                if entry.isreg() and not entry.issparse():
+                    if entry.offset_data + entry.size > size:
+                        raise DamagedError(f"{name} is cut off within {path}")
+                    files[path] = Region(archive, entry.offset_data, entry.size)
+                elif entry.issym():
+                    links[path] = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.linkname))
+                elif entry.islnk():
+                    links[path] = posixpath.normpath(entry.linkname)
+    except tarfile.TarError as error:
+        raise DamagedError(f"{name} is no tar, or is cut off: {error}") from error
+    for path in links:
+        target = _followed(path, links)
+        if target in files:
+            files[path] = files[target]
+    return files
+
+
+def _followed(path: str, links: Mapping[str, str]) -> str:
+    for _ in range(_LINKS):
+        if path not in links:
+            return path
+        path = links[path]
+    return ""
