@@ -115,7 +115,8 @@ class Api:
             return Answer(document, version, "Idempotency-Replayed" in answer.headers)
         if document is None or "detail" not in document:
             raise self._stranger(answer)
-        kind = PassingError if answer.status_code in _PASSING else CliError
+        busy = answer.status_code == 409 and "Retry-After" in answer.headers
+        kind = PassingError if busy or answer.status_code in _PASSING else CliError
         error = kind(_message(answer, document), of_status(answer.status_code), document)
         if isinstance(error, PassingError) and "Retry-After" in answer.headers:
             error.wait = _seconds(answer)

@@ -1,4 +1,4 @@
-"""Files that the command line keeps for this user alone: one change after the other, each whole or not at all."""
+"""Files that the command line keeps for this user alone: changes one by one, each whole or not at all."""
 
 from __future__ import annotations
 

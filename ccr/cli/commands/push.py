@@ -62,7 +62,8 @@ def push(
         tree = opened.choose(ref, platform)
         reading.done("")
         _check(tree, target)
-        sent = _send(session, opened, tree, target, _mounts(session, mount_from or [], tree), bars, jobs)
+        mounts = _mounts(session, mount_from or [], tree)
+        sent = _send(session, opened, tree, target, mounts=mounts, bars=bars, jobs=jobs)
     _tell(session, target, tree, sent)
 
 
@@ -88,6 +89,7 @@ def _send(
     source: Source,
     tree: Tree,
     target: Reference,
+    *,
     mounts: Sequence[str],
     bars: Bars,
     jobs: int,

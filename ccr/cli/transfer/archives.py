@@ -28,7 +28,7 @@ Moved = Callable[[int], None]
 def spool() -> IO[bytes]:
     """A file without a name: it goes when we do, however that is. Not in /tmp, which may be memory."""
     folder = os.environ.get("TMPDIR") or ("/var/tmp" if Path("/var/tmp").is_dir() else None)  # noqa: S108
-    return tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the caller holds it
+    return tempfile.TemporaryFile(dir=folder)
 
 
 def unpacked(place: Path, moved: Moved) -> IO[bytes]:

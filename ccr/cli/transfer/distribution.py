@@ -66,7 +66,7 @@ class Distribution:
         if answer.is_redirect:
             return Location(urljoin(answer.url, answer.headers["Location"]), {})
         request = requests.Request("GET", self._url(path), auth=_login(self._connection)).prepare()
-        return Location(self._url(path), {"Authorization": request.headers["Authorization"]})
+        return Location(self._url(path), {"Authorization": str(request.headers["Authorization"])})
 
     def _url(self, path: str) -> str:
         return f"{self._connection.url}/v2/{self._repository}/{path}"

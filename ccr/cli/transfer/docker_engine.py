@@ -100,7 +100,7 @@ def socket_of(environ: Mapping[str, str]) -> str:
         return _SOCKET if Path(_SOCKET).exists() or not own.exists() else str(own)
     if not host.startswith("unix://"):
         raise CliError(
-            f"DOCKER_HOST is {host!r}: only unix:// sockets are spoken to; `docker save` writes a file to push",
+            f"DOCKER_HOST is {host!r}, and only unix:// is spoken here: `docker save` writes a file to push",
             Exit.USAGE,
         )
     return host.removeprefix("unix://")

@@ -67,7 +67,7 @@ class Layout:
             raise DamagedError(f"{self._name} lacks {wanted.digest}, which its manifest names")
         if region.size != wanted.size:
             raise DamagedError(
-                f"{wanted.digest} has {region.size} bytes in {self._name}, and its manifest says {wanted.size}"
+                f"{wanted.digest} in {self._name} has {region.size} bytes; its manifest says {wanted.size}"
             )
         return Blob(wanted.digest, wanted.size, region)
 

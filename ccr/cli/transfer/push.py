@@ -15,11 +15,12 @@ from ccr.cli.transfer.journal import Journal
 from ccr.cli.transfer.progress import Bar, Bars
 from ccr.cli.transfer.retry import Patience
 from ccr.cli.transfer.storage import ExpiredError, ForgottenError, Storage
-from ccr.cli.transfer.uploads import GoneError, Part, Signed, Upload, Uploads
+from ccr.cli.transfer.uploads import GoneError, IncompleteError, Part, Signed, Upload, Uploads
 
 BLOBS_AT_ONCE: Final = 4
 _SESSIONS: Final = 3
 _URLS: Final = 3
+_UNDER_WAY: Final = frozenset({"open", "verifying"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +63,19 @@ class Push:
         bar = bars.bar(short(blob.digest), blob.size)
         for attempt in range(_SESSIONS):
             upload = self._session(blob, mount_from)
-            if not upload.is_open:
+            if upload.state not in _UNDER_WAY:
                 bar.done(upload.state)
                 return Sent(blob.digest, blob.size, upload.state, 0)
             sending = _Sending(upload, blob, bar)
             try:
                 self._send(sending)
-            except (GoneError, ForgottenError):
+            except (GoneError, ForgottenError, IncompleteError) as error:
                 # Another push of the same blob may have ended it, or a day has passed.
-                self._journal.ended(self._repository, blob.digest)
-                sending.forget()
+                if not isinstance(error, IncompleteError):
+                    self._journal.ended(self._repository, blob.digest)
                 if attempt == _SESSIONS - 1:
                     raise
+                bar.restart()
             else:
                 bar.done("sent")
                 return Sent(blob.digest, blob.size, "sent", sending.sent)
@@ -87,19 +89,21 @@ class Push:
                 upload = self._uploads.find(known)
             except GoneError:
                 upload = Upload("gone")
-            if upload.state in {"open", "verifying"} and upload.part_size:
-                return Upload("open", known, upload.part_size, None, upload.arrived)
+            if upload.state in _UNDER_WAY:
+                return upload
             self._journal.ended(self._repository, blob.digest)
         known_there = [one for one in self._journal.repositories(blob.digest) if one != self._repository]
         upload = self._uploads.open(blob, list(dict.fromkeys([*mount_from, *known_there])))
-        if upload.is_open and upload.whole is None:
+        if upload.state in _UNDER_WAY and upload.whole is None:
             self._journal.opened(self._repository, blob.digest, upload.session)
         return upload
 
     def _send(self, sending: _Sending) -> None:
         upload, blob = sending.upload, sending.blob
         try:
-            if upload.whole is not None:
+            if upload.state == "verifying":
+                sending.bar.moved(blob.size)
+            elif upload.whole is not None:
                 _verify(blob)
                 self._put(upload.whole, blob.region, sending)
             else:
@@ -109,7 +113,7 @@ class Push:
             self._journal.ended(self._repository, blob.digest)
             raise
         try:
-            self._uploads.complete(upload.session, sending.bar.says)
+            self._uploads.complete(upload.session, sending.verifying)
         except DamagedError:
             self._journal.ended(self._repository, blob.digest)
             raise
@@ -193,15 +197,15 @@ class _Sending:
         return self.blob.region.part(start, min(size, self.blob.size - start))
 
     def has(self, part: Part) -> bool:
-        return (self.upload.arrived or {}).get(part.number) == part
+        found = self.upload.arrived.get(part.number)
+        return found is not None and found.size == part.size and found.sha256 in {"", part.sha256}
+
+    def verifying(self, done: int) -> None:
+        self.bar.says(f"verifying {100 * done // max(1, self.blob.size)} %")
 
     def arrived(self, size: int) -> None:
         with self._lock:
             self.sent += size
-
-    def forget(self) -> None:
-        """For another session: this one counts for nothing."""
-        self.bar.restart()
 
 
 def _hash(region: Region, whole: Any, patience: Patience) -> str:

@@ -1,4 +1,4 @@
-"""An image's name as people write it: HOST/dev/app:1.0, dev/app@sha256:…"""
+"""An image's name as people write it: dev/app:1.0, or dev/app with @ and a digest."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from typing import IO, Final, Protocol
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.transfer import docker_engine
 from ccr.cli.transfer.archives import Moved, members, unpacked
-from ccr.cli.transfer.content import Blob, DamagedError
 from ccr.cli.transfer.arguments import Compression
+from ccr.cli.transfer.content import Blob, DamagedError
 from ccr.cli.transfer.docker_archive import LISTING, DockerArchive
 from ccr.cli.transfer.layout import INDEX, MARKER, Folder, Layout, Members
 from ccr.cli.transfer.manifests import Descriptor, Tree

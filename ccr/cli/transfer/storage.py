@@ -45,10 +45,12 @@ class Storage:
     def put(self, url: str, headers: Mapping[str, str], region: Region, moved: Moved) -> None:
         """Once. Raises PassingError, ExpiredError, ForgottenError, DamagedError, CliError."""
         body = _Body(region, self._patience, moved)
-        kept = {name: value for name, value in headers.items() if name.lower() not in {"host"}}
+        kept = {name: value for name, value in headers.items() if name.lower() != "host"}
+        # Of nothing, requests would make a body of unknown length.
+        sent: Any = body if region.size else b""
         try:
             answer = self._session().put(
-                url, data=body if region.size else b"", headers=kept, timeout=_SECONDS, allow_redirects=False
+                url, data=sent, headers=kept, timeout=_SECONDS, allow_redirects=False
             )
         except _BROKEN as error:
             body.rewind()
@@ -68,8 +70,7 @@ class Storage:
             with self._session().get(
                 url, headers=asked, timeout=_SECONDS, allow_redirects=False, stream=True
             ) as answer:
-                if answer.status_code not in {200, 206}:
-                    raise _refusal(answer.status_code, answer.raw.read(65536))
+                _check(answer)
                 for block in _wanted(answer, first, region.size):
                     self._patience.check()
                     _write(region, arrived, block)
@@ -101,7 +102,7 @@ class _Adapter(HTTPAdapter):
     """Sends blocks as large as they are read."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options, blocksize=BLOCK)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*arguments, **options, blocksize=BLOCK)
 
 
 class _Body:
@@ -131,6 +132,11 @@ class _Body:
 
 def _no_credential(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _check(answer: requests.Response) -> None:
+    if answer.status_code not in {200, 206}:
+        raise _refusal(answer.status_code, answer.raw.read(65536))
 
 
 def _refusal(status: int, content: bytes) -> CliError:

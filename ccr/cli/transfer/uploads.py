@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from ccr.cli.answers import Document
 from ccr.cli.api import Api
@@ -17,16 +17,22 @@ from ccr.cli.transfer.retry import Patience
 
 T = TypeVar("T")
 _PATH: Final = "/uploads"
-_LONGEST_WAIT: Final = 2.0
+_FIRST_WAIT: Final = 0.1
+_LONGEST_WAIT: Final = 1.0
+_MOUNTS: Final = 20
 
 
 class GoneError(CliError):
     """The registry knows the session no more."""
 
 
+class IncompleteError(CliError):
+    """The storage lacks parts that it once took."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of a multipart upload; `sha256` in base64, as S3 has it."""
+    """One of a multipart upload; `sha256` in base64, as S3 has it; '' where the engine keeps none."""
 
     number: int
     size: int
@@ -49,12 +55,9 @@ class Upload:
     session: str = ""
     part_size: int = 0
     whole: Signed | None = None
-    arrived: Mapping[int, Part] | None = None
+    arrived: Mapping[int, Part] = field(default_factory=dict)
+    verified: int = 0
     detail: str = ""
-
-    @property
-    def is_open(self) -> bool:
-        return self.state == "open"
 
 
 class Uploads:
@@ -66,9 +69,9 @@ class Uploads:
 
     def open(self, blob: Blob, mount_from: Sequence[str]) -> Upload:
         """Raises CliError."""
-        asked = {"repository": self._repository, "digest": blob.digest, "size": blob.size}
+        asked: Document = {"repository": self._repository, "digest": blob.digest, "size": blob.size}
         if mount_from:
-            asked["mount_from"] = list(mount_from)
+            asked["mount_from"] = list(mount_from)[:_MOUNTS]
         return _upload(self._ask(lambda api: api.post(_PATH, asked).document))
 
     def find(self, session: str) -> Upload:
@@ -81,14 +84,22 @@ class Uploads:
         answer = self._ask(lambda api: api.post(f"{_PATH}{path(session)}/parts", asked).document)
         return {one["number"]: Signed(one["url"], one["headers"]) for one in answer["parts"]}
 
-    def complete(self, session: str, told: Callable[[str], None]) -> None:
-        """Until the registry has verified it. Raises DamagedError, GoneError."""
-        answer = self._ask(lambda api: api.post(f"{_PATH}{path(session)}/completion").document)
-        upload, wait = _upload(answer), 0.05
+    def complete(self, session: str, told: Callable[[int], None]) -> None:
+        """Until the registry has verified it, telling how far it is.
+
+        Raises DamagedError, GoneError, IncompleteError.
+        """
+        try:
+            answer = self._ask(lambda api: api.post(f"{_PATH}{path(session)}/completion").document)
+        except CliError as error:
+            if error.exit_code != Exit.CONFLICT:
+                raise
+            raise IncompleteError(error.message, error.exit_code, error.problem) from error
+        upload, wait = _upload(answer), _FIRST_WAIT
         while upload.state == "verifying":
-            told("verifying")
+            told(upload.verified)
             self._patience.pause(wait)
-            wait = min(_LONGEST_WAIT, wait * 1.5)
+            wait = min(_LONGEST_WAIT, wait * 2)
             upload = self.find(session)
         if upload.state == "refused":
             raise DamagedError(f"the registry refuses what arrived: {upload.detail or 'another digest'}")
@@ -115,13 +126,14 @@ class Uploads:
 
 
 def _upload(document: Document) -> Upload:
-    parts: list[dict[str, Any]] = document.get("parts") if isinstance(document.get("parts"), list) else []  # type: ignore[assignment]
     url = document.get("url")
+    parts = (Part(one["number"], one["size"], one["sha256"] or "") for one in document.get("uploaded", ()))
     return Upload(
-        str(document["state"]),
-        str(document.get("session") or ""),
-        int(document.get("part_size") or 0),
-        Signed(url, document.get("headers") or {}) if url else None,
-        {one["number"]: Part(one["number"], one["size"], one["sha256"]) for one in parts},
-        str(document.get("detail") or ""),
+        document["state"],
+        document.get("session", ""),
+        document.get("part_size") or 0,
+        Signed(url, document["headers"]) if url else None,
+        {one.number: one for one in parts},
+        document.get("verified", 0),
+        document.get("detail", ""),
     )
