@@ -26,9 +26,14 @@ Moved = Callable[[int], None]
 
 
 def spool() -> IO[bytes]:
-    """A file without a name: it goes when we do, however that is. Not in /tmp, which may be memory."""
-    folder = os.environ.get("TMPDIR") or ("/var/tmp" if Path("/var/tmp").is_dir() else None)  # noqa: S108
-    return tempfile.TemporaryFile(dir=folder)
+    """A file without a name: it goes when we do, however that is."""
+    return tempfile.TemporaryFile(dir=spool_folder())
+
+
+def spool_folder() -> str | None:
+    """Not /tmp, which may be memory."""
+    own = "/var/tmp"  # noqa: S108 - files there have names that nobody guesses, or none
+    return os.environ.get("TMPDIR") or (own if Path(own).is_dir() else None)
 
 
 def unpacked(place: Path, moved: Moved) -> IO[bytes]:

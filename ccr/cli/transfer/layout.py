@@ -11,7 +11,7 @@ from ccr.cli.transfer.content import Blob, DamagedError, Region, algorithm_of, h
 from ccr.cli.transfer.manifests import LIMIT, Descriptor, Tree
 
 REF_NAME: Final = "org.opencontainers.image.ref.name"
-_IMAGE_NAME: Final = "io.containerd.image.name"
+IMAGE_NAME: Final = "io.containerd.image.name"
 MARKER: Final = "oci-layout"
 INDEX: Final = "index.json"
 
@@ -95,7 +95,7 @@ def chosen(entries: Sequence[Descriptor], wanted: str, name: str) -> Descriptor:
 
 def names(entry: Descriptor) -> tuple[str, ...]:
     """What people may call it."""
-    found = (entry.annotations.get(key, "") for key in (REF_NAME, _IMAGE_NAME))
+    found = (entry.annotations.get(key, "") for key in (REF_NAME, IMAGE_NAME))
     return tuple(one for one in found if one)
 
 

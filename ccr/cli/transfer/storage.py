@@ -32,7 +32,7 @@ class ExpiredError(CliError):
 
 
 class ForgottenError(CliError):
-    """S3 knows nothing of the upload any more."""
+    """S3 knows nothing of the upload or the object any more."""
 
 
 class Storage:
@@ -147,7 +147,7 @@ def _refusal(status: int, content: bytes) -> CliError:
     if code in _MISMATCH:
         return DamagedError("the storage got other bytes than were read: the source changed meanwhile")
     if code == "NoSuchUpload" or status == 404:
-        return ForgottenError("the storage has forgotten the upload")
+        return ForgottenError("the storage no longer has it")
     if status in {401, 403}:
         return ExpiredError(f"the storage refuses the request: {code or status}")
     return CliError(f"the storage refuses the request: {status} {code}".strip())
