@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,13 +52,14 @@ def push(
 ) -> None:
     """Push an image: only what the registry lacks, several parts at once, going on where it broke off."""
     from ccr.cli.transfer.progress import Bars  # noqa: PLC0415 - HTTP takes a while to import
+    from ccr.cli.transfer.reading import Reading  # noqa: PLC0415
     from ccr.cli.transfer.reference import parse_reference  # noqa: PLC0415
-    from ccr.cli.transfer.sources import Reading, open_source  # noqa: PLC0415
+    from ccr.cli.transfer.sources import open_source  # noqa: PLC0415
 
     target = parse_reference(session.connection.bare(image))
-    with files_speak(), Bars(shown=not session.is_json) as bars:
+    with files_speak(), ExitStack() as held, Bars(shown=not session.is_json) as bars:
         reading = bars.bar("reading")
-        opened = open_source(source, Reading(compression, os.environ, reading.moved))
+        opened = open_source(source, Reading(compression, os.environ, held, reading.moved))
         tree = opened.choose(ref, platform)
         reading.done("")
         _check(tree, target)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from ccr.cli.transfer.content import DamagedError, Region
+from ccr.cli.transfer.reading import Reading
 from ccr.cli.transfer.zstd import ZstdError, open_zstd
 
 GZIP: Final = b"\x1f\x8b"
@@ -22,12 +23,10 @@ _MEBIBYTE: Final = 1024 * 1024
 _LINKS: Final = 8
 BROKEN: Final = (EOFError, gzip.BadGzipFile, zlib.error, ZstdError)
 
-Moved = Callable[[int], None]
 
-
-def spool() -> IO[bytes]:
+def spool(reading: Reading) -> IO[bytes]:
     """A file without a name: it goes when we do, however that is."""
-    return tempfile.TemporaryFile(dir=spool_folder())
+    return reading.held.enter_context(tempfile.TemporaryFile(dir=spool_folder()))
 
 
 def spool_folder() -> str | None:
@@ -36,15 +35,15 @@ def spool_folder() -> str | None:
     return os.environ.get("TMPDIR") or (own if Path(own).is_dir() else None)
 
 
-def unpacked(place: Path, moved: Moved) -> IO[bytes]:
+def unpacked(place: Path, reading: Reading) -> IO[bytes]:
     """A file with the plain tar: the archive itself where it is one. Raises DamagedError."""
-    archive = place.open("rb")
+    archive = reading.held.enter_context(place.open("rb"))
     unpacker = unpacking(archive.read(8))
     archive.seek(0)
     if unpacker is None:
         return archive
-    with archive, unpacker(archive) as stream:
-        return copied(stream, str(place), moved)
+    with unpacker(archive) as stream:
+        return copied(stream, str(place), reading)
 
 
 def unpacking(head: bytes) -> Callable[[IO[bytes]], IO[bytes]] | None:
@@ -57,14 +56,15 @@ def unpacking(head: bytes) -> Callable[[IO[bytes]], IO[bytes]] | None:
     return open_zstd if head.startswith(ZSTD) else None
 
 
-def copied(stream: IO[bytes], name: str, moved: Moved) -> IO[bytes]:
+def copied(stream: IO[bytes], name: str, reading: Reading) -> IO[bytes]:
     """All of `stream` in a spool. Raises DamagedError."""
-    out = spool()
+    out = spool(reading)
     try:
         while block := stream.read(_MEBIBYTE):
             out.write(block)
-            moved(len(block))
+            reading.moved(len(block))
         out.flush()
+        out.seek(0)
     except BROKEN as error:
         raise DamagedError(f"{name} is damaged or cut off: {error}") from error
     return out

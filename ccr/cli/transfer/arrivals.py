@@ -1,4 +1,4 @@
-"""Which parts of a download are on disk: lines in a file beside it, so that a kill costs the parts under way."""
+"""Which parts of a download are on disk, as lines in a file beside it: a kill costs the parts under way."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from ccr.cli.transfer.archives import Moved, spool
+from ccr.cli.transfer.archives import spool
 from ccr.cli.transfer.content import Blob, Region
+from ccr.cli.transfer.reading import Reading
 
 LEVEL: Final = 6
 _BLOCK: Final = 1024 * 1024
@@ -32,9 +33,9 @@ class Compressed:
     plain: str
 
 
-def compress(region: Region, moved: Moved) -> Compressed:
+def compress(region: Region, reading: Reading) -> Compressed:
     """Into a spool; at most two blocks for each core in memory."""
-    out, plain, packed, checksum = spool(), hashlib.sha256(), hashlib.sha256(), 0
+    out, plain, packed, checksum = spool(reading), hashlib.sha256(), hashlib.sha256(), 0
     cores = os.cpu_count() or 1
 
     def write(piece: bytes) -> None:
@@ -50,7 +51,7 @@ def compress(region: Region, moved: Moved) -> Compressed:
             waiting.append(pool.submit(_deflate, block))
             if len(waiting) > 2 * cores:
                 write(waiting.popleft().result())
-            moved(len(block))
+            reading.moved(len(block))
         for one in waiting:
             write(one.result())
     write(zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS).flush())

@@ -67,7 +67,7 @@ class Folder:
         (place / MARKER).write_bytes(_MARKER_TEXT)
 
     def slots(self) -> list[Slot]:
-        return [self._slot(one) for one in self._tree.blobs if not self._has(one)]
+        return [self._slot(one) for one in _own(self._tree) if not self._has(one)]
 
     def arrived(self, slot: Slot) -> None:
         assert isinstance(slot.region.place, Path)  # noqa: S101 - by _slot
@@ -124,7 +124,7 @@ class Tar:
         self._regions = self._lay_out(small)
 
     def slots(self) -> list[Slot]:
-        return [Slot(one, self._regions[one.digest], self._arrivals) for one in self._tree.blobs]
+        return [Slot(one, self._regions[one.digest], self._arrivals) for one in _own(self._tree)]
 
     def arrived(self, slot: Slot) -> None:
         """Its bytes are where they belong."""
@@ -139,7 +139,7 @@ class Tar:
         at, regions = 0, {}
         for path, raw in small.items():
             at = self._write(at, _padded(_header(path, len(raw)) + raw))
-        for blob in self._tree.blobs:
+        for blob in _own(self._tree):
             at = self._write(at, _header(blob_path(blob.digest), blob.size))
             regions[blob.digest] = Region(self._partial, at, blob.size)
             at += blob.size + -blob.size % tarfile.BLOCKSIZE
@@ -149,6 +149,11 @@ class Tar:
     def _write(self, at: int, raw: bytes) -> int:
         os.pwrite(self._held, raw, at)
         return at + len(raw)
+
+
+def _own(tree: Tree) -> list[Descriptor]:
+    """All but what others distribute."""
+    return [one for one in tree.blobs if not one.is_foreign]
 
 
 def _documents(tree: Tree, name: Name) -> Iterator[tuple[str, bytes]]:

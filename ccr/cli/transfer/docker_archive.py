@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import IO, Any, Final, cast
 
 from ccr.cli.transfer import archives, manifests
-from ccr.cli.transfer.archives import BROKEN, GZIP, Moved
+from ccr.cli.transfer.archives import BROKEN, GZIP
 from ccr.cli.transfer.arguments import Compression
 from ccr.cli.transfer.compression import compress
 from ccr.cli.transfer.content import Blob, DamagedError, Region, check_digest, digest_of
 from ccr.cli.transfer.manifests import DOCKER_IMAGE, LIMIT, Descriptor, Manifest, Tree
+from ccr.cli.transfer.reading import Reading
 
 LISTING: Final = "manifest.json"
 _CONFIG: Final = "application/vnd.docker.container.image.v1+json"
@@ -32,10 +33,8 @@ class _Layer:
 class DockerArchive:
     """A source: the layers are read, and compressed where asked for, once an image is chosen."""
 
-    def __init__(
-        self, files: Mapping[str, Region], name: str, compression: Compression, moved: Moved
-    ) -> None:
-        self._files, self._name, self._compression, self._moved = files, name, compression, moved
+    def __init__(self, files: Mapping[str, Region], name: str, reading: Reading) -> None:
+        self._files, self._name, self._reading = files, name, reading
         self._blobs: dict[str, Blob] = {}
 
     def choose(self, wanted: str, platform: str) -> Tree:
@@ -86,16 +85,17 @@ class DockerArchive:
         head = region.part(0, min(8, region.size)).read(8)
         unpacker = archives.unpacking(head)
         if unpacker is not None:
-            _check(_unpacked_digest(unpacker(region_stream(region)), path, self._moved), plain, path)
+            with region_stream(region) as packed, unpacker(packed) as stream:
+                _check(_unpacked_digest(stream, path, self._reading), plain, path)
             suffix = _LAYER + ".gzip" if head.startswith(GZIP) else _LAYER_ZSTD
             return _Layer(Blob(region.digest(), region.size, region), suffix)
-        if self._compression == Compression.NONE:
+        if self._reading.compression == Compression.NONE:
             _check(region.digest(), plain, path)
-            self._moved(region.size)
+            self._reading.moved(region.size)
             return _Layer(Blob(plain, region.size, region), _LAYER)
-        packed = compress(region, self._moved)
-        _check(packed.plain, plain, path)
-        return _Layer(packed.blob, f"{_LAYER}.gzip")
+        made = compress(region, self._reading)
+        _check(made.plain, plain, path)
+        return _Layer(made.blob, f"{_LAYER}.gzip")
 
 
 class _RegionStream(io.RawIOBase):
@@ -120,12 +120,12 @@ def region_stream(region: Region) -> IO[bytes]:
     return cast("IO[bytes]", io.BufferedReader(_RegionStream(region)))
 
 
-def _unpacked_digest(stream: IO[bytes], path: str, moved: Moved) -> str:
+def _unpacked_digest(stream: IO[bytes], path: str, reading: Reading) -> str:
     state = hashlib.sha256()
     try:
         while block := stream.read(1024 * 1024):
             state.update(block)
-            moved(len(block))
+            reading.moved(len(block))
     except BROKEN as error:
         raise DamagedError(f"the layer {path} is damaged or cut off: {error}") from error
     return f"sha256:{state.hexdigest()}"

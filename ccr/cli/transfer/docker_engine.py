@@ -13,22 +13,23 @@ from typing import IO, Any, Final
 from urllib.parse import quote
 
 from ccr.cli.exits import CliError, Exit
-from ccr.cli.transfer.archives import Moved, copied
+from ccr.cli.transfer.archives import copied
 from ccr.cli.transfer.content import DamagedError, Region
+from ccr.cli.transfer.reading import Moved, Reading
 
 _SOCKET: Final = "/var/run/docker.sock"
 # Docker reads a whole image before it answers.
 _SECONDS: Final = 600
 
 
-def save(name: str, environ: Mapping[str, str], moved: Moved) -> IO[bytes]:
+def save(name: str, reading: Reading) -> IO[bytes]:
     """What `docker save` gives, in a spool. Raises CliError."""
-    with _talking(environ) as connection:
+    with _talking(reading.environ) as connection:
         connection.request("GET", f"/images/{quote(name, safe='')}/get")
         answer = connection.getresponse()
         if answer.status != 200:
             raise _refusal(answer, name)
-        return copied(_Whole(answer), f"docker:{name}", moved)  # type: ignore[arg-type]
+        return copied(_Whole(answer), f"docker:{name}", reading)  # type: ignore[arg-type]
 
 
 def load(archive: Region, environ: Mapping[str, str], moved: Moved) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Protocol
 
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.transfer import docker_engine
-from ccr.cli.transfer.archives import Moved, members, unpacked
-from ccr.cli.transfer.arguments import Compression
+from ccr.cli.transfer.archives import members, unpacked
 from ccr.cli.transfer.content import Blob, DamagedError
 from ccr.cli.transfer.docker_archive import LISTING, DockerArchive
 from ccr.cli.transfer.layout import INDEX, MARKER, Folder, Layout, Members
 from ccr.cli.transfer.manifests import Descriptor, Tree
+from ccr.cli.transfer.reading import Reading
 
 OCI: Final = "oci"
 ARCHIVE: Final = "docker-archive"
@@ -30,20 +28,11 @@ class Source(Protocol):
     def blob(self, wanted: Descriptor) -> Blob | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How to open one."""
-
-    compression: Compression
-    environ: Mapping[str, str]
-    moved: Moved
-
-
 def open_source(text: str, reading: Reading) -> Source:
     """Raises CliError."""
     kind, colon, rest = text.partition(":")
     if colon and kind == ENGINE:
-        archive = docker_engine.save(rest, reading.environ, reading.moved)
+        archive = docker_engine.save(rest, reading)
         return _archive(archive, text, "", reading)
     explicit = kind if colon and kind in {OCI, ARCHIVE} and not Path(text).exists() else ""
     place = Path(rest if explicit else text)
@@ -53,7 +42,7 @@ def open_source(text: str, reading: Reading) -> Source:
         return Layout(Folder(place), str(place))
     if not place.is_file():
         raise CliError(f"there is no {place}: a source is {_FORMS}", Exit.NOT_FOUND)
-    return _archive(unpacked(place, reading.moved), str(place), explicit, reading)
+    return _archive(unpacked(place, reading), str(place), explicit, reading)
 
 
 def _archive(archive: IO[bytes], name: str, kind: str, reading: Reading) -> Source:
@@ -62,5 +51,5 @@ def _archive(archive: IO[bytes], name: str, kind: str, reading: Reading) -> Sour
     if kind != ARCHIVE and MARKER in files and INDEX in files:
         return Layout(Members(files), name)
     if kind != OCI and LISTING in files:
-        return DockerArchive(files, name, reading.compression, reading.moved)
+        return DockerArchive(files, name, reading)
     raise DamagedError(f"{name} is neither an OCI layout ({INDEX}) nor a Docker archive ({LISTING})")
