@@ -85,7 +85,7 @@ def _direct() -> DirectUploads:
 
 
 def _may_push(name: str) -> Repository:
-    """Raises RefusedError: whoever may only pull from there is told so; nobody else learns that it is there."""
+    """Raises RefusedError: who may only pull is told so; nobody else learns that it is there."""
     services, caller = services_of(router.context), caller_of(router.context)
     repository = Repository(caller.credential.account, check_name(name))
     registry = services.tenancy.store.registry(repository.registry)

@@ -1,4 +1,4 @@
-"""Direct uploads: clients send the bytes to S3 themselves; here they are announced, signed for and completed."""
+"""Direct uploads: clients send the bytes to S3; here they are announced, signed for and completed."""
 
 from __future__ import annotations
 

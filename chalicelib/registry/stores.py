@@ -455,7 +455,7 @@ class DirectStore(Protocol):
 
 
 class CheckedObjects(Protocol):
-    """Whole objects that clients put, and S3 checks. `copies_checked`: copying tells the SHA-256 of it all."""
+    """Whole objects that clients put, and S3 checks. `copies_checked`: a copy tells the SHA-256 of it all."""
 
     @property
     def copies_checked(self) -> bool: ...
