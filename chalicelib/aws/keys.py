@@ -3,6 +3,8 @@
 S3:
     blobs/<account>/<registry>/<session>/<writer>      bytes of an upload that one request carried
     blobs/<account>/<registry>/<session>/<writer>-multipart    or that came in parts from it on
+    blobs/<account>/<registry>/<session>/parts         of a direct upload that is too large to be copied
+    incoming/<account>/<registry>/<session>            of another, until it is verified; a day at the most
     manifests/<repository>/<digest>/<random>           a manifest too large for a row
 
 DynamoDB (`<prefix><table>`: hash key / range key):
@@ -29,6 +31,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from typing import Final
 
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -36,6 +39,13 @@ from chalicelib.spec.reference import Repository
 
 def blob_key(repository: Repository, session: str, writer: str) -> str:
     return f"blobs/{repository.account}/{repository.registry}/{session}/{writer}"
+
+
+INCOMING: Final = "incoming/"
+
+
+def incoming_key(repository: Repository, session: str) -> str:
+    return f"{INCOMING}{repository.account}/{repository.registry}/{session}"
 
 
 def manifest_key(repository: Repository, digest: Digest) -> str:
