@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,7 +105,7 @@ class Push:
                 sending.bar.moved(blob.size)
             elif upload.whole is not None:
                 _verify(blob)
-                self._put(upload.whole, blob.region, sending)
+                self._put(upload.whole, lambda: self._sign_whole(upload.session), blob.region, sending)
             else:
                 self._send_parts(sending)
         except DamagedError:
@@ -163,21 +163,33 @@ class Push:
         batch.clear()
 
     def _put_part(self, sending: _Sending, part: Part, signed: Signed) -> None:
-        """With new URLs where the first has expired meanwhile."""
+        session = sending.upload.session
         region = sending.region(part.number)
+        self._put(signed, lambda: self._uploads.sign(session, [part])[part.number], region, sending)
+
+    def _put(self, signed: Signed, sign: Callable[[], Signed], region: Region, sending: _Sending) -> None:
+        """With a new URL where the first has expired meanwhile."""
         for attempt in range(_URLS):
             try:
-                self._put(signed, region, sending)
+                self._put_patiently(signed, region, sending)
             except ExpiredError:
                 if attempt == _URLS - 1:
                     raise
-                signed = self._uploads.sign(sending.upload.session, [part])[part.number]
+                signed = sign()
             else:
+                sending.arrived(region.size)
                 return
 
-    def _put(self, signed: Signed, region: Region, sending: _Sending) -> None:
-        self._patience.again(lambda: self._storage.put(signed.url, signed.headers, region, sending.bar.moved))
-        sending.arrived(region.size)
+    def _put_patiently(self, signed: Signed, region: Region, sending: _Sending) -> None:
+        moved = sending.bar.moved
+        self._patience.again(lambda: self._storage.put(signed.url, signed.headers, region, moved))
+
+    def _sign_whole(self, session: str) -> Signed:
+        """Raises GoneError where it is under way no more."""
+        signed = self._uploads.find(session).whole
+        if signed is None:
+            raise GoneError("the upload is under way no more")
+        return signed
 
 
 class _Sending:
