@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _pass_to_storage(self, body: bytes) -> None:
         proxy = self.proxy
-        is_large = len(body) >= _LARGE or (self.command == "GET" and "Range" in self.headers)
+        is_large = max(len(body), self._asked()) >= _LARGE
         if is_large and proxy.misdeeds and proxy.misdeeds.pop(0)(self, body):
             return
         # The signature covers the host that S3 has, and the path without our prefix.
@@ -65,6 +66,11 @@ class Handler(BaseHTTPRequestHandler):
         if answer.status_code < 300:
             (proxy.puts if self.command == "PUT" else proxy.gets).append(len(body) or len(answer.content))
         self.answer(answer.status_code, dict(answer.headers), answer.content)
+
+    def _asked(self) -> int:
+        """The length of the range."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        return int(found[2]) - int(found[1]) + 1 if found else 0
 
     def forward(self, body: bytes) -> requests.Response:
         """To S3."""
@@ -80,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         answer = self._send(f"{proxy.registry}{self.path}", body, host)
         content = answer.content.replace(proxy.storage.encode() + b"/", f"{proxy.url}{_S3}/".encode())
-        headers = dict(answer.headers)
+        headers = {name.title(): value for name, value in answer.headers.items()}
         if "Location" in headers:
             headers["Location"] = headers["Location"].replace(f"{proxy.storage}/", f"{proxy.url}{_S3}/")
         self.answer(answer.status_code, headers, content)

@@ -147,10 +147,10 @@ def platform_of(entry: Any) -> str:
 def gather(fetch: Fetch, root: Descriptor, platform: str = "") -> Tree:
     """`root` with all its children, or the one image in it that is of `platform`. Raises DamagedError."""
     manifest = _load(fetch, root)
+    if platform and not manifest.is_index:
+        _check_platform(fetch, manifest, platform)
     while platform and manifest.is_index:
         manifest = _load(fetch, _choose(manifest, platform))
-    if platform and not manifest.is_index and manifest.config and not root.platform:
-        _check_platform(fetch, manifest, platform)
     found: dict[str, Manifest] = {}
     _collect(fetch, manifest, found)
     return Tree(tuple(found.values()))
@@ -185,7 +185,7 @@ def _choose(index: Manifest, platform: str) -> Descriptor:
 
 
 def _check_platform(fetch: Fetch, manifest: Manifest, platform: str) -> None:
-    """Of one image, its config says it; an artifact has none to say."""
+    """Of an image outside an index its config says it; an artifact has none to say."""
     config = manifest.config
     if config is None or config.size > LIMIT:
         return
