@@ -6,7 +6,7 @@ import os
 import platform as machine
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -93,8 +93,9 @@ def _receive(
     full = f"{session.connection.host}/{source.repository}:{source.tag}"
     name = destinations.Name(source.tag if named else "", full if named else "")
     made = (destinations.Tar if is_tar else destinations.Folder)(place, tree, name)
-    received = Pull(distribution, patience, jobs).all(made, bars)
-    made.finish()
+    with closing(made):
+        received = Pull(distribution, patience, jobs).all(made, bars)
+        made.finish()
     return tree, received
 
 

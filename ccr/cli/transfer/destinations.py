@@ -52,6 +52,9 @@ class Destination(Protocol):
     def finish(self) -> None:
         """All are there."""
 
+    def close(self) -> None:
+        """Let the next pull to it begin, however this one ended."""
+
 
 class Folder:
     """Blobs take their names once they are verified; index.json names the image when all are there."""
@@ -78,6 +81,8 @@ class Folder:
         for manifest in self._tree.manifests:
             _replace(self._file(manifest.digest), manifest.raw)
         _replace(self._place / INDEX, json.dumps(self._index(), indent=2).encode())
+
+    def close(self) -> None:
         (self._place / f".{MARKER}.lock").unlink(missing_ok=True)
         os.close(self._held)
 
@@ -132,6 +137,8 @@ class Tar:
     def finish(self) -> None:
         self._partial.replace(self._place)
         self._arrivals.remove()
+
+    def close(self) -> None:
         os.close(self._held)
 
     def _lay_out(self, small: dict[str, bytes]) -> dict[str, Region]:
