@@ -64,7 +64,9 @@ class Storage:
 
     def get(self, url: str, headers: Mapping[str, str], region: Region, first: int, moved: Moved) -> None:
         """The bytes from `first` on that fill `region`. Raises as `put` does."""
-        asked = {**headers, "Range": f"bytes={first}-{first + region.size - 1}"}
+        # Compressed on its way, a range would be one of something else.
+        last = first + region.size - 1
+        asked = {**headers, "Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
         arrived = 0
         try:
             with self._session().get(
