@@ -90,6 +90,11 @@ VARIABLES: Final = (
         "on behind a function URL, else off",
         "on: HEAD on a manifest answers with the body too, for a front end that counts it and takes it off",
     ),
+    Variable(
+        "CCR_VERIFIER_FUNCTION",
+        "none: this process verifies",
+        "the function that verifies direct uploads, by name or ARN; invoked asynchronously",
+    ),
     Variable("CCR_FAST_READS", "on", "off: read single rows through botocore instead of signing by hand"),
     Variable("CCR_DEBUG_BACKEND_CALLS", "off", "on: each answer says how many backend calls it took"),
 )
@@ -137,6 +142,7 @@ class Settings:
     uploads: frozenset[str] = frozenset({GATEWAY})
     refuse_streams: bool = False
     origin_secrets: tuple[str, ...] = field(default=(), repr=False)
+    verifier_function: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -167,6 +173,7 @@ class Settings:
             show_backend_calls=_switch(environ, "CCR_DEBUG_BACKEND_CALLS", default=False),
             fast_reads=_switch(environ, "CCR_FAST_READS", default=True),
             create_on_push=_switch(environ, "CCR_CREATE_ON_PUSH", default=False),
+            verifier_function=environ.get("CCR_VERIFIER_FUNCTION", ""),
             loopback_issuers=_switch(environ, "CCR_LOOPBACK_ISSUERS", default=False),
             uploads=_uploads(environ),
             refuse_streams=_switch(environ, "CCR_REFUSE_STREAMS", default=False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ from chalicelib.aws.calls import counted
 from chalicelib.aws.clients import (
     dynamodb_connection,
     is_throttled,
+    lambda_client,
     row_reads,
     s3_client,
     session,
@@ -36,6 +38,7 @@ from chalicelib.aws.transactions import DynamoTransactions
 from chalicelib.aws.upload_store import DynamoUploadStore
 from chalicelib.config import EDGE, Settings
 from chalicelib.endpoints import edge, routes
+from chalicelib.endpoints.authenticate import by_token
 from chalicelib.endpoints.dispatch import answer
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
@@ -63,9 +66,13 @@ from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
     from chalicelib.management.api import ManagementApi
+    from chalicelib.registry.direct import DirectUploads
+    from chalicelib.registry.verification import Verifier
 
 ADMINISTRATOR: Final = "admin"
 UPLOADS_AT_ONCE: Final = 6
+# To save what was verified, and for a slow call before that.
+VERIFIER_RESERVE_SECONDS: Final = 60
 
 
 class Deployment:
@@ -86,7 +93,8 @@ class Deployment:
         reads = row_reads(settings, own, connection)
         self._reads = reads
         transactions = DynamoTransactions(connection, self._tables)
-        objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
+        self._own = own
+        objects = self._objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
         blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions)
@@ -146,8 +154,47 @@ class Deployment:
                 emptying=emptying,
                 repositories=DynamoRepositoryStore(tables, self._reads),
                 answers=DynamoAnswerStore(tables, self._reads),
+                direct=self.direct,
+                opening=services.opening,
+                token_of=functools.partial(by_token, services),
             )
         )
+
+    @functools.cached_property
+    def direct(self) -> DirectUploads:
+        """Of the management function, and of the verifier."""
+        from chalicelib.aws.checked_store import S3CheckedStore  # noqa: PLC0415
+        from chalicelib.aws.direct_store import DynamoDirectStore  # noqa: PLC0415
+        from chalicelib.registry.direct import DirectUploads  # noqa: PLC0415
+        from chalicelib.registry.verification import Verifier  # noqa: PLC0415
+
+        settings = self.settings
+        sessions = DynamoDirectStore(self._tables, self._reads)
+        checked = S3CheckedStore(self._s3, settings.bucket, self._objects, is_amazon=not settings.s3_endpoint)
+        verifier = Verifier(sessions, checked, checked, self.services.blobs, keys.blob_key)
+        return DirectUploads(
+            sessions=sessions,
+            objects=checked,
+            parts=checked,
+            blobs=self.services.blobs,
+            verifier=verifier,
+            incoming_key=keys.incoming_key,
+            start=self._start_verifier(verifier),
+        )
+
+    def _start_verifier(self, verifier: Verifier) -> Callable[[str], None]:
+        if self.settings.verifier_function:
+            from chalicelib.aws.verifier_call import VerifierCall  # noqa: PLC0415
+
+            return VerifierCall(lambda_client(self._own), self.settings.verifier_function)
+        from chalicelib.management.background import Background  # noqa: PLC0415
+
+        return Background(verifier.verify)
+
+    def verify(self, session: str, seconds: float = math.inf) -> None:
+        """Verify a direct upload, and have it gone on with where `seconds` are too few."""
+        if not self.direct.verifier.verify(session, time.time() + seconds - VERIFIER_RESERVE_SECONDS):
+            self.direct.start(session)
 
     def manage(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
         """Answer a function URL event of the management function."""

@@ -11,13 +11,14 @@ import requests
 
 from ccr.cli.answers import Answer, Document
 from ccr.cli.connection import LOG_IN, Connection
-from ccr.cli.exits import CliError, Exit, of_status
+from ccr.cli.exits import CliError, Exit, PassingError, of_status
 
 PREFIX: Final = "/api/v1"
 PAGE: Final = 100
 USER_AGENT: Final = "ccr-cli"
 _SECONDS: Final = (10, 300)
 _LONGEST_WAIT: Final = 10
+_PASSING: Final = frozenset({429, 500, 502, 503, 504})
 _WHAT_TO_DO: Final[Mapping[int, str]] = {
     401: f"check the id and the secret, then {LOG_IN}",
     403: "ask an owner of the account for a role that may",
@@ -62,6 +63,10 @@ class Api:
             time.sleep(min(_seconds(answer), _LONGEST_WAIT))
             answer = self._send("POST", path, body=body, headers=headers)
         return self._answer(answer)
+
+    def post(self, path: str, body: Document | None = None) -> Answer:
+        """For what may happen twice. Raises PassingError where it is worth another try."""
+        return self._answer(self._send("POST", path, body=body or {}))
 
     def change(self, path: str, body: Document, version: str = "") -> Answer:
         return self._answer(self._send("PATCH", path, body=body, headers=_if_match(version)))
@@ -110,20 +115,25 @@ class Api:
             return Answer(document, version, "Idempotency-Replayed" in answer.headers)
         if document is None or "detail" not in document:
             raise self._stranger(answer)
-        raise CliError(_message(answer, document), of_status(answer.status_code), document)
+        busy = answer.status_code == 409 and "Retry-After" in answer.headers
+        kind = PassingError if busy or answer.status_code in _PASSING else CliError
+        error = kind(_message(answer, document), of_status(answer.status_code), document)
+        if isinstance(error, PassingError) and "Retry-After" in answer.headers:
+            error.wait = _seconds(answer)
+        raise error
 
     def _stranger(self, answer: requests.Response) -> CliError:
         if 300 <= answer.status_code < 400:
             target = answer.headers.get("Location", "elsewhere")
             return _unreachable(self.connection, f"it sends on to {target[:200]!r}: log in there")
         if answer.status_code >= 500:
-            return CliError(f"{self.connection.host} answers {answer.status_code}: try again")
+            return PassingError(f"{self.connection.host} answers {answer.status_code}: try again")
         return _unreachable(
             self.connection, f"what answers ({answer.status_code}) is no CCR with a management API"
         )
 
 
-class _LostError(CliError):
+class _LostError(PassingError):
     """The request may have arrived."""
 
 

@@ -16,6 +16,8 @@ from ccr.cli.commands import (
     kubernetes,
     login,
     projects,
+    pull,
+    push,
     registries,
     serving,
 )
@@ -28,7 +30,7 @@ USING: Final = "Use and watch it"
 ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
-    *("repository", "tag", "promote"),
+    *("push", "pull", "repository", "tag", "promote"),
     *("pull-secret", "audit", "run", "gateway", "capability-key"),
 )
 
@@ -64,6 +66,8 @@ app.add_typer(accounts.app, name="account", rich_help_panel=TENANCY)
 app.add_typer(projects.app, name="project", rich_help_panel=TENANCY)
 app.add_typer(registries.app, name="registry", rich_help_panel=TENANCY)
 app.add_typer(credentials.app, name="credential", rich_help_panel=TENANCY)
+command(app, "push", panel=IMAGES)(push.push)
+command(app, "pull", panel=IMAGES)(pull.pull)
 app.add_typer(images.app, name="repository", rich_help_panel=IMAGES)
 app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)

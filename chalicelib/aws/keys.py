@@ -4,6 +4,8 @@ S3:
     blobs/<account>/<registry>/<session>/<writer>      bytes of an upload that one request carried
     blobs/<account>/<registry>/<session>/<writer>-multipart    or that came in parts from it on
     staged/<account>/<repository>/<hex>/<session>      a blob that a client put there through the edge
+    blobs/<account>/<registry>/<session>/parts         of a direct upload that is too large to be copied
+    incoming/<account>/<registry>/<session>            of another, until it is verified; a day at the most
     manifests/<repository>/<digest>/<random>           a manifest too large for a row
 
 DynamoDB (`<prefix><table>`: hash key / range key):
@@ -56,6 +58,13 @@ def staged_parts(key: str) -> tuple[Repository, Digest, str] | None:
         return None
     account, name, encoded, session = match.groups()
     return Repository(unquote(account), name), Digest(f"sha256:{encoded}"), session
+
+
+INCOMING: Final = "incoming/"
+
+
+def incoming_key(repository: Repository, session: str) -> str:
+    return f"{INCOMING}{repository.account}/{repository.registry}/{session}"
 
 
 def manifest_key(repository: Repository, digest: Digest) -> str:

@@ -87,6 +87,15 @@ def stands(services: Services, principal: Principal, name: str) -> bool:
     return not registry or services.revocations.reach(registry, principal.issued)
 
 
+def by_token(services: Services, token: str) -> Principal | None:
+    """Whoever a registry token was given to, while it stands for all that it grants."""
+    principal = services.tokens.verify(token)
+    if principal is None:
+        return None
+    names = {scope.name for scope in principal.access if scope.is_repository} or {""}
+    return principal if all(stands(services, principal, name) for name in names) else None
+
+
 def sign_in(services: Services, request: Request, scopes: Sequence[Scope]) -> SignedIn | None:
     """The credential of a Basic header; None where there is none or it is wrong. Raises TOOMANYREQUESTS."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")

@@ -159,6 +159,15 @@ class SignIn:
         self._failed(id_, address, found, {"by": "refresh_token"})
         return None
 
+    def by_token(self, principal: Principal, address: str) -> SignedIn | None:
+        """The credential behind a registry token that stands. One read. Raises LockedError."""
+        now = self.clock()
+        found = self._look_up(principal.id, address, ())
+        credential = found.credential
+        if credential is None or credential.generation != principal.generation or not credential.lives(now):
+            return None
+        return self._signed_in(found, None, address, now)
+
     def _look_up(self, id_: str, address: str, registries: Collection[str]) -> Found:
         now, source = self.clock(), origin(address)
         if (until := self._locked.get(source, 0)) > now:

@@ -24,9 +24,10 @@ from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from chalicelib.identity.audit import Record
+from chalicelib.identity.grants import Principal
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.sign_in import LockedError, SignedIn
-from chalicelib.management import credentials, images, tenancy
+from chalicelib.management import credentials, images, tenancy, uploads
 from chalicelib.management.document import openapi
 from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
 from chalicelib.management.services import Caller, ManagementServices
@@ -39,9 +40,10 @@ _LOG: Final = logging.getLogger(__name__)
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@")
 _DOCUMENT: Final = f"{PREFIX}/openapi.json"
+_UPLOADS: Final = f"{PREFIX}/uploads"
 
 
-_ROUTERS: Final = (tenancy.router, credentials.router, images.router)
+_ROUTERS: Final = (tenancy.router, credentials.router, images.router, uploads.router)
 _TURN: Final = threading.Lock()
 
 
@@ -60,9 +62,8 @@ class ManagementApi:
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         address = str(http.get("sourceIp", ""))
         try:
-            signed_in = self._sign_in(headers, address)
+            caller = self._caller(headers, address, event["rawPath"])
             _check_media_type(event, headers)
-            caller = Caller(signed_in.credential, address, headers.get("if-match", ""))
             answer = self._once(event, headers, caller)
         except ProblemError as error:
             return _as_event(problem(error.status, error.detail, headers=error.headers))
@@ -73,21 +74,36 @@ class ManagementApi:
         """OpenAPI 3.1."""
         return json.dumps(openapi(self._app))
 
-    def _sign_in(self, headers: Mapping[str, str], address: str) -> SignedIn:
-        challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
-        id_, secret = _basic(headers.get("authorization", ""))
+    def _caller(self, headers: Mapping[str, str], address: str, path: str) -> Caller:
+        """Raises ProblemError (401, 429)."""
+        authorization = headers.get("authorization", "")
+        token = self._token(authorization) if _is_upload(path) else None
         try:
-            signed_in = self._services.sign_in.by_secret(id_, secret, address)
+            signed_in = self._sign_in(authorization, token, address)
         except LockedError as error:
             raise ProblemError(429, error.message, {"Retry-After": str(error.seconds)}) from error
         if signed_in is None:
+            challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
             raise ProblemError(401, "log in with the id and secret of a credential", challenge)
-        return signed_in
+        return Caller(signed_in.credential, address, headers.get("if-match", ""), token)
+
+    def _token(self, authorization: str) -> Principal | None:
+        """A registry token speaks for repositories, and so opens uploads alone."""
+        kind, _, value = authorization.partition(" ")
+        return self._services.token_of(value.strip()) if kind.lower() == "bearer" else None
+
+    def _sign_in(self, authorization: str, token: Principal | None, address: str) -> SignedIn | None:
+        if token is not None:
+            return self._services.sign_in.by_token(token, address)
+        id_, secret = _basic(authorization)
+        return self._services.sign_in.by_secret(id_, secret, address)
 
     def _once(self, event: Mapping[str, Any], headers: Mapping[str, str], caller: Caller) -> dict[str, Any]:
         """A create that carries an Idempotency-Key happens once; its repetition is answered as it was."""
         key = headers.get("idempotency-key", "")
-        if event["requestContext"]["http"]["method"] != "POST" or not key:
+        is_create = event["requestContext"]["http"]["method"] == "POST"
+        # A presigned URL is stored nowhere, and to open an upload again does no harm.
+        if not is_create or not key or _is_upload(event["rawPath"]):
             return self._resolve(event, caller)
         if len(key) > KEY_LIMIT or not key.isprintable():
             raise ProblemError(400, f"an Idempotency-Key has at most {KEY_LIMIT} printable characters")
@@ -209,6 +225,10 @@ def _check_media_type(event: Mapping[str, Any], headers: Mapping[str, str]) -> N
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if event.get("body") and media_type not in {"", "application/json"}:
         raise ProblemError(415, "a body is application/json")
+
+
+def _is_upload(path: str) -> bool:
+    return _plain_path(path).startswith(_UPLOADS)
 
 
 def _basic(header: str) -> tuple[str, str]:

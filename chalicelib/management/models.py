@@ -30,6 +30,7 @@ Title = Annotated[str, StringConstraints(max_length=200)]
 CredentialTitle = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
 # Strict mode knows only datetime itself, and the lax one takes numbers too.
 Moment = Annotated[datetime, Field(strict=False), BeforeValidator(as_written)]
+RepositoryName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 RoleName = Literal["viewer", "developer", "maintainer", "owner"]
 Action = Literal["pull", "push", "delete"]
 
@@ -218,6 +219,60 @@ class PromotionOut(BaseModel):
     target: str
     digest: str
     manifests: int
+
+
+class UploadIn(Strict):
+    repository: RepositoryName
+    digest: Annotated[str, StringConstraints(max_length=255)] = Field(description="sha256:<hex>")
+    size: Annotated[int, Field(ge=0, le=2**63)]
+    mount_from: Annotated[list[RepositoryName], Field(max_length=20)] = Field(
+        default_factory=list, description="repositories that may have it already"
+    )
+
+
+class UploadedPartOut(BaseModel):
+    number: int
+    size: int
+    sha256: str | None = Field(description="in base64; null where the engine keeps none")
+
+
+class UploadOut(BaseModel):
+    state: Literal["present", "mounted", "open", "verifying", "published", "refused"]
+    session: str | None = None
+    repository: str
+    digest: str
+    size: int
+    method: Literal["put", "multipart"] | None = None
+    part_size: int = 0
+    parts: int = 0
+    expires: datetime | None = None
+    url: str | None = Field(default=None, description="of the one PUT, to be sent with exactly these headers")
+    headers: dict[str, str] = Field(default_factory=dict)
+    uploaded: list[UploadedPartOut] = Field(default_factory=list, description="the parts that S3 has")
+    verified: int = Field(default=0, description="bytes hashed so far")
+    detail: str = Field(default="", description="why it was refused")
+
+
+class PartIn(Strict):
+    number: Annotated[int, Field(ge=1, le=10_000)]
+    size: Annotated[int, Field(ge=1, le=5 * 1024**3)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43}=$")] = Field(
+        description="in base64"
+    )
+
+
+class PartsIn(Strict):
+    parts: Annotated[list[PartIn], Field(min_length=1, max_length=500)]
+
+
+class PartUrlOut(BaseModel):
+    number: int
+    url: str
+    headers: dict[str, str]
+
+
+class PartUrlsOut(BaseModel):
+    parts: list[PartUrlOut]
 
 
 class AuditOut(BaseModel):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chalicelib.registry.stores import (
     Change,
     CountBlob,
+    EndDirect,
     EndUpload,
     Link,
     LinkStore,
@@ -41,7 +42,7 @@ class Blobs:
     def location(self, method: str, link: Link) -> str:
         return self.objects.presign(method, link.storage_key)
 
-    def publish(self, repository: Repository, link: Link, upload: EndUpload) -> bool:
+    def publish(self, repository: Repository, link: Link, upload: EndUpload | EndDirect) -> bool:
         """Make verified bytes visible, in one transaction when the blob is new to the account.
 
         The bytes at `link.storage_key` are deleted when the account already has them elsewhere.
