@@ -296,7 +296,7 @@ def test_name_that_is_none_is_told(client: DirectClient) -> None:
 
 @pytest.mark.parametrize("count", [0, 501])
 def test_parts_are_signed_in_batches(client: DirectClient, count: int) -> None:
-    opened = client.opened(os.urandom(LARGE))
+    opened = client.opened(os.urandom(PART_SIZE))
     part = {"number": 1, "size": PART_SIZE, "sha256": checksum(b"")}
     assert client.sign(opened["session"], [part] * count).status in {413, 422}
     assert client.sign(opened["session"], [part] * 500).status == 200
