@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.registry.stores import PUBLISHED, REFUSED, VERIFYING, DirectRow
-from chalicelib.registry.verification import LEASE_SECONDS
+from chalicelib.registry.verification import LEASE_SECONDS, SLOW_SECONDS
 from chalicelib.spec import running_digest
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -56,7 +56,7 @@ def act(world: DirectInMemory, kind: str, row: DirectRow) -> Operation:
 
 def settle(world: DirectInMemory, row: DirectRow) -> DirectRow | None:
     """What any session comes to when its client asks again and nothing breaks; None: it was cancelled."""
-    world.now += LEASE_SECONDS + 1
+    world.now += SLOW_SECONDS + 1
     try:
         world.uploads.complete(world.uploads.find(row.session))
         while not world.verifier.verify(row.session):
@@ -93,7 +93,7 @@ def run_interleaved(
 
 
 fates = st.sampled_from([*[Fate.WELL] * 12, *BROKEN])
-turns = st.lists(st.tuples(st.integers(0, AT_ONCE), fates, st.sampled_from([0, 0, 0, 61])), max_size=60)
+turns = st.lists(st.tuples(st.integers(0, AT_ONCE), fates, st.sampled_from([0, 0, 0, 61, 301])), max_size=60)
 
 
 @effort(300, 6000)
