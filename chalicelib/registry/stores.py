@@ -495,8 +495,11 @@ class CheckedObjects(Protocol):
         """The SHA-256 of all of it in base64, or '' where S3 does not say it."""
         ...
 
-    def read_ahead(self, key: str, start: int, size: int) -> Iterator[bytes]:
-        """The bytes from `start` to `size`, in order, with a bounded number of them under way."""
+    def read_ahead(self, key: str, start: int, size: int) -> Iterator[bytes | bytearray]:
+        """The bytes from `start` to `size`, in order, with a bounded number of them under way.
+
+        A block is good until the next one is asked for.
+        """
         ...
 
     def delete(self, key: str) -> None: ...

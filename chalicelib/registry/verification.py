@@ -29,6 +29,7 @@ from chalicelib.spec.reference import Repository
 
 SHA256: Final = "sha256"
 LEASE_SECONDS: Final = 60
+SLOW_SECONDS: Final = 300
 SAVE_SECONDS: Final = 5
 KEPT_SECONDS: Final = 24 * 3600
 
@@ -72,7 +73,7 @@ class Verifier:
             return True
         run = _Run(row, writer)
         try:
-            self._assemble(row)
+            self._assemble(run)
             key = self._in_place(run, until) if row.is_final else self._copied(run)
         except _RefusedError as why:
             self._refuse(run, str(why))
@@ -95,11 +96,13 @@ class Verifier:
         if kept is None or kept.storage_key != row.key:
             self.objects.delete(row.key)
 
-    def _assemble(self, row: DirectRow) -> None:
+    def _assemble(self, run: _Run) -> None:
         """Make one object of the parts, unless an earlier verifier did; of the size announced."""
+        row = run.row
         if row.verified:
             return
         if row.multipart_id is not None:
+            self._extend(run)
             stored = self.parts.stored_parts(row.key, row.multipart_id)
             if stored is not None:
                 self.parts.complete_checked(row.key, row.multipart_id, stored)
@@ -113,6 +116,8 @@ class Verifier:
         """The key of a copy whose bytes have the digest."""
         row = run.row
         own = self.key_for(row.repository, row.session, run.writer)
+        if row.multipart_id is not None:
+            self._extend(run)
         try:
             told = self.objects.copy(row.key, own) or self._told(own)
             _check(row, _digest(told) if told else self._hashed(own, row.size))
@@ -120,6 +125,11 @@ class Verifier:
             self.objects.delete(own)
             raise
         return own
+
+    def _extend(self, run: _Run) -> None:
+        """Amazon S3 may take minutes to complete and to copy, in one call each; others read back."""
+        if self.objects.copies_checked:
+            self._save(run, run.row, lease=int(self.clock()) + SLOW_SECONDS)
 
     def _told(self, key: str) -> str:
         found = self.objects.stat(key)
