@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -19,8 +20,9 @@ from tests.identity.callers import operations
 @pytest.fixture
 def warm(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """A driver to whose repository something was pushed before, and in whose process no time passes since."""
+    now = time.time()
+    monkeypatch.setattr(driver.deployment.services.revocations, "clock", lambda: now)
     driver.push_image("warm")
-    monkeypatch.setattr(driver.deployment.services.revocations, "clock", lambda: 0.0)
     return driver
 
 
