@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,15 @@ def checksum(content: bytes) -> str:
 def sent(url: str, content: bytes, headers: dict[str, str]) -> int:
     """What S3 answers to a PUT."""
     return requests.put(url, data=content, headers=headers, timeout=60).status_code
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Bytes go a moment after the row that named them has told so."""
+    for _ in range(TRIES):
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @dataclass(frozen=True)

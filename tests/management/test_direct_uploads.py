@@ -15,7 +15,15 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from tests.access.caller import Caller
-from tests.management.direct_client import PART_SIZE, PUT_LIMIT, DirectClient, House, checksum, sent
+from tests.management.direct_client import (
+    PART_SIZE,
+    PUT_LIMIT,
+    DirectClient,
+    House,
+    checksum,
+    eventually,
+    sent,
+)
 
 NO_BLOB = str(Digest.of(b"what nobody ever sends"))
 NO_SESSION = "direct-" + "0" * 32
@@ -28,7 +36,7 @@ def test_blob_that_was_sent_to_s3_can_be_pulled(client: DirectClient, house: Hou
     before, others = house.stored(), house.multiparts()
     assert client.pushed(content)["state"] == PUBLISHED
     assert client.pulls(content)
-    assert len(house.stored() - before) == 1
+    assert eventually(lambda: len(house.stored() - before) == 1)
     assert house.multiparts() == others
 
 
@@ -141,7 +149,7 @@ def test_other_bytes_than_announced_are_refused_and_deleted(
     ended = client.ended(opened["session"])
     assert ended["state"] == REFUSED
     assert str(Digest.of(other)) in ended["detail"]
-    assert house.stored() == before
+    assert eventually(lambda: house.stored() == before)
     assert not client.pulls(content)
     assert not client.pulls(other)
     assert client.complete(opened["session"]).document["state"] == REFUSED
@@ -161,7 +169,7 @@ def test_fewer_or_more_bytes_than_announced_are_refused(
         REFUSED,
         f"{size} bytes were uploaded, 100 announced; start again",
     )
-    assert key not in house.stored()
+    assert eventually(lambda: key not in house.stored())
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import RegistryError
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
+from tests.management.direct_client import eventually
 from tests.stores.invariants import broken
 from tests.stores.race import race
 
@@ -140,7 +141,7 @@ def test_parts_that_are_not_the_digest_are_refused_and_deleted(
     found = ended(uploads, row)
     assert found.state == REFUSED
     assert "hash to" in found.detail
-    assert uploads.objects.stat(row.key) is None
+    assert eventually(lambda: uploads.objects.stat(row.key) is None)
     assert on_weed.services.blobs.links.get(repository, row.digest) is None
 
 
