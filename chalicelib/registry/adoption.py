@@ -32,8 +32,8 @@ class Adoption:
     def find(self, repository: Repository, digest: Digest) -> Link:
         """The blob, adopted when it waits to be. Raises BLOB_UNKNOWN (404)."""
         link = self.blobs.links.get(repository, digest)
-        if link is None and self.adopt(repository, digest):
-            link = self.blobs.links.get(repository, digest)
+        if link is None and self._may_wait(digest):
+            link = self._adopted(repository, digest)
         if link is None:
             raise unknown_blob(digest)
         return link
@@ -57,10 +57,17 @@ class Adoption:
 
     def adopt(self, repository: Repository, digest: Digest) -> bool:
         """Whether the repository has the blob now, by this call or one beside it."""
-        if self.staged is None or digest.algorithm != "sha256":
-            return False
-        staged = self.staged
-        return any(self._adopt(staged, one) for one in staged.waiting(repository, digest))
+        return self._may_wait(digest) and self._adopted(repository, digest) is not None
+
+    def _may_wait(self, digest: Digest) -> bool:
+        return self.staged is not None and digest.algorithm == "sha256"
+
+    def _adopted(self, repository: Repository, digest: Digest) -> Link | None:
+        """Read last, even when nothing waits: who adopted it meanwhile may have deleted a second copy."""
+        if self.staged is not None:
+            staged = self.staged
+            any(self._adopt(staged, one) for one in staged.waiting(repository, digest))
+        return self.blobs.links.get(repository, digest)
 
     def receive(self, key: str) -> None:
         """S3 says that an object has come: adopt it, or delete what nobody can adopt any more."""

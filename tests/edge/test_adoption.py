@@ -255,3 +255,24 @@ def test_details_name_what_is_unknown(driver: Driver) -> None:
     answer = driver.call("GET", driver.of(f"blobs/{Digest.of(b'unknown')}"))
     assert answer.codes == ["BLOB_UNKNOWN"]
     assert json.loads(answer.body)["errors"][0]["detail"] == {"digest": Digest.of(b"unknown")}
+
+
+def test_a_blob_adopted_between_the_look_and_the_list_is_found(
+    driver: Driver, row: UploadRow, deployment: Deployment, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event made the link of a copy that the account had, and deleted this one."""
+    other = Repository(ACCOUNT, f"{driver.repository}-other")
+    stage(deployment, deployment.services.uploads.open(other), content)
+    assert deployment.services.adoption.adopt(other, Digest.of(content))
+    key = stage(deployment, row, content)
+    store = deployment.services.adoption.staged
+    waiting = type(store).waiting
+
+    def after_the_event(self: object, repository: Repository, digest: Digest) -> object:
+        monkeypatch.setattr(type(store), "waiting", waiting)
+        deployment.adopt(created(key))
+        return waiting(self, repository, digest)
+
+    monkeypatch.setattr(type(store), "waiting", after_the_event)
+    assert head(driver, content) == 307
+    assert objects(deployment, key) == []
