@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ccr import local
+from ccr.cli import environment
 from chalicelib import config
 from chalicelib.endpoints.routes import ENDPOINTS, Endpoint
 from chalicelib.spec.errors import ErrorCode
@@ -30,6 +31,8 @@ def render() -> str:
         + _table(("code", "status", "message"), errors),
         "## Settings\n\nEnvironment variables; the first ones are those of `make run` alone.\n\n"
         + _table(("variable", "default", "meaning"), settings),
+        "## Settings of the command line\n\nOptions go before them, and they before the profile.\n\n"
+        + _table(("variable", "default", "meaning"), map(_setting, environment.VARIABLES)),
         "## Settings of an upload gateway\n\nBeside those of the bucket, the tables and the region.\n\n"
         + _table(("variable", "default", "meaning"), gateway),
     )
@@ -41,7 +44,7 @@ def _endpoint(endpoint: Endpoint) -> tuple[str, ...]:
     return endpoint.id, " ".join(endpoint.methods), f"`{endpoint.path}`", needs
 
 
-def _setting(variable: config.Variable) -> tuple[str, ...]:
+def _setting(variable: config.Variable | environment.Variable) -> tuple[str, ...]:
     return f"`{variable.name}`", variable.default, variable.meaning
 
 

@@ -12,7 +12,7 @@ from chalicelib.endpoints.responses import Response
 from chalicelib.endpoints.services import Call, Services, UploadServices
 from chalicelib.identity.grants import PULL
 from chalicelib.registry.stores import UploadRow
-from chalicelib.registry.uploads import Chunk, content_range
+from chalicelib.registry.uploads import SESSION, Chunk, content_range
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name
@@ -57,7 +57,8 @@ def close(services: Services, call: Call) -> Response:
 
 def _is_repeated(services: Services, call: Call, error: RegistryError, chunk: Chunk, digest: Digest) -> bool:
     """Whether an empty PUT asks for what an earlier one did, whose answer may have been lost."""
-    is_gone = error.code is ErrorCode.BLOB_UPLOAD_UNKNOWN and chunk.length == 0
+    is_session = SESSION.fullmatch(call.parameters["session"]) is not None
+    is_gone = is_session and error.code is ErrorCode.BLOB_UPLOAD_UNKNOWN and chunk.length == 0
     return is_gone and services.blobs.links.get(call.repository, digest) is not None
 
 

@@ -18,6 +18,7 @@ _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ].+")
 NAME: Final = f"^{_INNER}$"
 REGISTRY_NAME: Final = f"^{_COMPONENT}$"
 REPOSITORY_NAME: Final = f"^{_PATH}$"
+SHA256: Final = "^sha256:[a-f0-9]{64}$"
 CREDENTIAL_ID: Final = "^[a-z0-9]([a-z0-9._+@-]*[a-z0-9])?$"
 PROJECT_OF_ROLE: Final = rf"^(\*|{_INNER})$"
 GRANT_PATTERN: Final = rf"^{_COMPONENT}(/[a-z0-9._*-]+)*$"

@@ -14,6 +14,8 @@ from chalicelib.management.forms import (
     NAME,
     PROJECT_OF_ROLE,
     REGISTRY_NAME,
+    REPOSITORY_NAME,
+    SHA256,
     SOURCE,
     SUBJECT,
     TARGET,
@@ -30,7 +32,7 @@ Title = Annotated[str, StringConstraints(max_length=200)]
 CredentialTitle = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
 # Strict mode knows only datetime itself, and the lax one takes numbers too.
 Moment = Annotated[datetime, Field(strict=False), BeforeValidator(as_written)]
-RepositoryName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+RepositoryName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=REPOSITORY_NAME)]
 RoleName = Literal["viewer", "developer", "maintainer", "owner"]
 Action = Literal["pull", "push", "delete"]
 
@@ -223,8 +225,8 @@ class PromotionOut(BaseModel):
 
 class UploadIn(Strict):
     repository: RepositoryName
-    digest: Annotated[str, StringConstraints(max_length=255)] = Field(description="sha256:<hex>")
-    size: Annotated[int, Field(ge=0, le=2**63)]
+    digest: Annotated[str, StringConstraints(pattern=SHA256)] = Field(description="sha256:<hex>")
+    size: Annotated[int, Field(ge=0, le=5 * 1024**4), BeforeValidator(as_whole)]
     mount_from: Annotated[list[RepositoryName], Field(max_length=20)] = Field(
         default_factory=list, description="repositories that may have it already"
     )
@@ -254,8 +256,8 @@ class UploadOut(BaseModel):
 
 
 class PartIn(Strict):
-    number: Annotated[int, Field(ge=1, le=10_000)]
-    size: Annotated[int, Field(ge=1, le=5 * 1024**3)]
+    number: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(as_whole)]
+    size: Annotated[int, Field(ge=1, le=5 * 1024**3), BeforeValidator(as_whole)]
     sha256: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43}=$")] = Field(
         description="in base64"
     )

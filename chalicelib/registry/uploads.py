@@ -21,7 +21,7 @@ SESSION_SECONDS: Final = 24 * 3600
 LEASE_SECONDS: Final = 60
 _RENEW_SECONDS: Final = 20
 # As `open` makes them: what is none must not reach the table, whose keys have a size.
-_SESSION: Final = re.compile(r"[0-9a-f]{32}")
+SESSION: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Uploads:
 
     def status(self, repository: Repository, session: str) -> UploadRow:
         """Raises BLOB_UPLOAD_UNKNOWN (404)."""
-        row = self.sessions.get(session) if _SESSION.fullmatch(session) else None
+        row = self.sessions.get(session) if SESSION.fullmatch(session) else None
         if row is None or row.repository != repository or row.expires < self.clock():
             raise unknown_upload()
         return row
@@ -148,7 +148,7 @@ class Uploads:
 
     def _acquire(self, repository: Repository, session: str) -> tuple[str, UploadRow]:
         writer, now = secrets.token_hex(8), int(self.clock())
-        if not _SESSION.fullmatch(session):
+        if not SESSION.fullmatch(session):
             raise unknown_upload()
         row = self.sessions.acquire(session, writer, now=now, lease=now + LEASE_SECONDS)
         if row is None:

@@ -299,7 +299,7 @@ def test_what_cannot_be_opened_is_told(client: DirectClient, document: dict[str,
 
 
 def test_name_that_is_none_is_told(client: DirectClient) -> None:
-    assert replace(client, repository="Shop//App").open(b"").status == 400
+    assert replace(client, repository="Shop//App").open(b"").status == 422
 
 
 @pytest.mark.parametrize("count", [0, 501])

@@ -56,7 +56,7 @@ def test_a_public_url_loses_its_last_slash() -> None:
     [
         ({}, {"gateway"}),
         ({"CCR_EMULATE": "function-url"}, {"function"}),
-        ({"CCR_EMULATE": "aws"}, {"function", "edge"}),
+        ({"CCR_EMULATE": "aws"}, {"function", "edge", "gateway"}),
         ({"AWS_LAMBDA_FUNCTION_NAME": "registry"}, {"function"}),
         ({"CCR_UPLOADS": "function, edge,gateway"}, {"function", "edge", "gateway"}),
     ],
