@@ -24,7 +24,13 @@ class DynamoUploadStore:
         self._reads = reads
 
     def create(self, row: UploadRow) -> None:
-        self._model(row).save(condition=self._table.session.does_not_exist())
+        try:
+            self._model(row).save(condition=self._table.session.does_not_exist())
+        except PutError as error:
+            check_lost(error)
+            # Nobody else has made this session: its id is random.
+            if not was_sent_again(error):
+                raise
 
     def get(self, session: str) -> UploadRow | None:
         model = self._reads.get(self._table, session)
