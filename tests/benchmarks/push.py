@@ -57,9 +57,7 @@ def main() -> int:
             table.add_row("ccr push", f"{seconds:.1f}", f"{size / seconds / _MB:.0f}")
             shutil.rmtree(image.folder)
             other = write_image(Path(folder) / "other", [size])
-            console.print(
-                killed_and_resumed(registry, other.folder, Path(folder) / "two", size, options.kill_at)
-            )
+            console.print(killed_and_resumed(registry, data, other.folder, size, options.kill_at))
             console.print(table)
             console.print(f"server: {peak_memory(registry.pid) // MIB} MiB at most")
     return 0
