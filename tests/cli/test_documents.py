@@ -43,7 +43,8 @@ def test_ten_commands_lead_from_an_empty_deployment_to_a_pull(stranger: Terminal
             ended = stranger.run("bash", "-o", "pipefail", "-c", command, **password)
             assert ended.exit_code == 0, (command, ended)
             printed += ended.out
-    secret_of_cluster = yaml.safe_load(kubectl.told[0]["text"])
+    applied = next(one for one in kubectl.told if one["arguments"][0] == "apply")
+    secret_of_cluster = yaml.safe_load(applied["text"])
     config = json.loads(base64.b64decode(secret_of_cluster["data"][".dockerconfigjson"]))
     login = config["auths"][stranger.registry.host]
     pod = Client(client.url, login["username"], login["password"], "prod/app")
@@ -59,6 +60,7 @@ def test_kubelet_may_call_the_provider_as_the_page_says(stranger: Terminal, text
     assert (own["name"], own["matchImages"]) == ("ccr-credential-provider", [HOST])
     place = stranger.home / "pull.json"
     place.write_text(json.dumps({"username": "cluster", "password": "a secret"}))
+    place.chmod(0o600)
     request = {
         "apiVersion": own["apiVersion"],
         "kind": "CredentialProviderRequest",
