@@ -160,6 +160,11 @@ class ManagementApi:
         self._services.trail.write(record)
 
 
+def document() -> dict[str, Any]:
+    """The OpenAPI document, of no deployment in particular."""
+    return openapi(_resolver())
+
+
 def _resolver() -> LambdaFunctionUrlResolver:
     app = LambdaFunctionUrlResolver(enable_validation=True)
     app.use(middlewares=[_refuse_unknown_parameters])
