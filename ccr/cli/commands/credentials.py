@@ -232,7 +232,7 @@ def _grants(texts: list[str]) -> list[Document]:
     grants = arguments.grants(texts)
     for one in grants:
         pattern, actions = one["pattern"], one["actions"]
-        if "/" not in pattern:
+        if "/" not in pattern and "*" not in pattern:
             note(
                 f"warning: {pattern!r} is the one repository of that name, and nothing below it: "
                 f"{pattern + '/*'!r} is all of the registry"
