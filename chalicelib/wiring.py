@@ -107,7 +107,7 @@ class Deployment:
         self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads))
         id_tokens = IdTokenVerifier(IssuerKeys(loopback=settings.loopback_issuers))
         self.sign_in = SignIn(credentials, id_tokens, self.trail)
-        self.desk = CredentialDesk(credentials, self.tenancy)
+        self.desk = CredentialDesk(credentials, self.tenancy, loopback_issuers=settings.loopback_issuers)
         self.services = Services(
             settings=settings,
             blobs=blobs,

@@ -18,6 +18,8 @@ PAGE: Final = 100
 USER_AGENT: Final = "ccr-cli"
 _SECONDS: Final = (10, 300)
 _LONGEST_WAIT: Final = 10
+# What OpenSSL says of an answer that is none of TLS; its versions differ.
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "record layer failure", "PACKET_LENGTH_TOO_LONG")
 _PASSING: Final = frozenset({429, 500, 502, 503, 504})
 _WHAT_TO_DO: Final[Mapping[int, str]] = {
     401: f"check the id and the secret, then {LOG_IN}",
@@ -92,9 +94,7 @@ class Api:
         try:
             return self._session.request(method, url, allow_redirects=False, **options)
         except requests.exceptions.SSLError as error:
-            raise _unreachable(
-                self.connection, "its TLS certificate is not one that this machine trusts"
-            ) from error
+            raise _unreachable(self.connection, tls_problem(self.connection, error)) from error
         except requests.exceptions.ConnectTimeout as error:
             raise _unreachable(self.connection, "it does not answer in time") from error
         except requests.exceptions.ConnectionError as error:
@@ -133,6 +133,13 @@ class Api:
         )
 
 
+def tls_problem(connection: Connection, error: Exception) -> str:
+    """Whether the other side has a certificate that is not trusted, or no TLS at all."""
+    if any(sign in repr(error) for sign in _NO_TLS):
+        return f"it does not speak TLS: try http://{connection.host}"
+    return "its TLS certificate is not one that this machine trusts"
+
+
 class _LostError(PassingError):
     """The request may have arrived."""
 
@@ -154,8 +161,9 @@ def _message(answer: requests.Response, problem: Document) -> str:
         where = ".".join(str(one) for one in entry["at"] if one != "body")
         parts.append(f"{where}: {entry['detail']}")
     hint = _WHAT_TO_DO.get(answer.status_code, "")
-    if answer.status_code == 429 and "Retry-After" in answer.headers:
-        hint = f"Retry-After: {answer.headers['Retry-After']}"
+    after = answer.headers.get("Retry-After", "")
+    if answer.status_code == 429 and after and f"{after} seconds" not in parts[0]:
+        hint = f"try again in {after} seconds"
     return "; ".join([*parts, *([hint] if hint else [])]).replace("\n", " ")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 from typer.core import TyperGroup
 
-from ccr.cli import environment, exits
+from ccr.cli import VERSION, environment, exits
 from ccr.cli.commands import (
     accounts,
     audit,
@@ -52,13 +52,32 @@ app = typer.Typer(
     cls=_InOrder,
     help="A private container registry with no servers in it.\n\n"
     "Begin with `ccr login https://registry.example.id -u ID`. "
-    "Every command takes --output json and --profile.",
+    "Options stand after the command: `ccr project list --output json --profile work`. All but run, gateway "
+    "and capability-key take these two.",
     epilog=_epilog(),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it
+    if asked:
+        print(f"ccr {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def ccr(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end."),
+    ] = False,
+) -> None:
+    """What stands before any command; the help is that of the whole."""
+
 
 login.register(app, IDENTITY)
 app.add_typer(login.app, name="profile", rich_help_panel=IDENTITY)

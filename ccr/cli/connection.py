@@ -54,7 +54,9 @@ def resolve(environ: Mapping[str, str], wanted: str = "") -> Connection:
         profile.expires if profile else "",
     )
     if not (found.url and found.username and found.password):
-        raise CliError(f"not logged in: {_missing(found)}", Exit.NOT_LOGGED_IN)
+        stored = sorted(profiles.load(environ).profiles) if not name else []
+        chosen = f"`ccr profile use NAME`, one of {', '.join(stored)}; or " if stored else ""
+        raise CliError(f"not logged in: {chosen}{_missing(found)}", Exit.NOT_LOGGED_IN)
     return found
 
 

@@ -9,6 +9,7 @@ import argparse
 import base64
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -102,11 +103,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _request(text: str) -> Document:
-    """Raises CliError, ValueError."""
-    request = json.loads(text)
+    """Raises CliError."""
+    try:
+        request = json.loads(text)
+    except ValueError:
+        request = None
     wanted = {"apiVersion": API_VERSION, "kind": "CredentialProviderRequest"}
     if not isinstance(request, dict) or not wanted.items() <= request.items():
-        raise CliError(f"this answers a CredentialProviderRequest of {API_VERSION}")
+        raise CliError(f"what came on standard input is no CredentialProviderRequest of {API_VERSION}")
     return request
 
 
@@ -137,10 +141,16 @@ def _login(request: Document, options: argparse.Namespace, environ: Mapping[str,
 def _of_file(place: Path, seconds: int) -> Login:
     """Nothing that is in the file is repeated in a message."""
     try:
+        if place.stat().st_mode & stat.S_IROTH:
+            raise CliError(
+                f"the credential file {place} can be read by every user of the node: chmod 600 {place}"
+            )
         document = json.loads(place.read_text(encoding="utf-8"))
         return Login(str(document["username"]), str(document["password"]), seconds)
     except (ValueError, KeyError, TypeError):
-        raise CliError(f"{place} is not JSON with username and password") from None
+        raise CliError(f"the credential file {place} is not JSON with username and password") from None
+    except OSError as error:
+        raise CliError(f"cannot read the credential file {place}: {error.strerror}") from error
 
 
 def _lifetime(token: str, otherwise: int) -> int:

@@ -6,6 +6,7 @@ there. What takes something away raises the generation, so that tokens made befo
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -62,6 +63,7 @@ class CredentialDesk:
     store: CredentialStore
     tenancy: Tenancy
     clock: Callable[[], float] = time.time
+    loopback_issuers: bool = False
 
     def get(self, by: Credential, id_: str) -> Credential:
         """Raises NOT_FOUND for what `by` may not see, too."""
@@ -94,7 +96,7 @@ class CredentialDesk:
             _require(_is_user(by) and by.may(WRITE_MEMBER), "make users")
             self._check_roles(by, roles)
         user = self._new(by, id_, Kind.USER, title, None)
-        return self._create(replace(user, account=account or by.account, roles=dict(roles)))
+        return self._create(by, replace(user, account=account or by.account, roles=dict(roles)))
 
     def create_robot(
         self,
@@ -112,7 +114,7 @@ class CredentialDesk:
         """
         checked = self._check_grants(by, project, grants)
         robot = self._new(by, id_, Kind.ROBOT, title, expires)
-        return self._create(replace(robot, project=project, grants=checked))
+        return self._create(by, replace(robot, project=project, grants=checked))
 
     def create_trust(
         self,
@@ -131,10 +133,15 @@ class CredentialDesk:
         """
         checked = self._check_grants(by, project, grants)
         _check_trust(trust)
+        if _is_local(trust.issuer) and not self.loopback_issuers:
+            message = (
+                f"{trust.issuer} is on the registry's own machine: such issuers take CCR_LOOPBACK_ISSUERS=on"
+            )
+            raise RefusedError(Reason.INVALID, message)
         credential = self._new(by, id_, Kind.TRUST, title, expires)
         credential = replace(credential, project=project, grants=checked, trust=trust)
         if not self.store.put(credential):
-            raise _taken(id_)
+            raise self._taken(by, id_)
         return credential
 
     def change(
@@ -267,12 +274,20 @@ class CredentialDesk:
             created_by=by.id,
         )
 
-    def _create(self, credential: Credential) -> tuple[Credential, str]:
+    def _create(self, by: Credential, credential: Credential) -> tuple[Credential, str]:
         secret = make_secret()
         credential = replace(credential, secrets=(Secret(hash_secret(secret)),))
         if not self.store.put(credential):
-            raise _taken(credential.id)
+            raise self._taken(by, credential.id)
         return credential, secret
+
+    def _taken(self, by: Credential, id_: str) -> RefusedError:
+        """Ids are one set for all accounts: who may not see whose it is learns that it is gone, no more."""
+        held = self.store.get(id_)
+        if held is not None and self._may_see(by, held):
+            return RefusedError(Reason.CONFLICT, f"there is a credential {id_!r} already: choose another id")
+        message = f"the id {id_!r} cannot be had for a credential: choose another"
+        return RefusedError(Reason.CONFLICT, message)
 
     def _check_expiry(self, expires: int) -> int:
         now = int(self.clock())
@@ -383,10 +398,14 @@ def _is_issuer(text: str) -> bool:
     return bool(parts.hostname) and (parts.scheme == "https" or is_local)
 
 
+def _is_local(issuer: str) -> bool:
+    host = urlsplit(issuer).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK or host.endswith(".localhost")
+
+
 def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not holds:
         raise RefusedError(Reason.FORBIDDEN, f"this credential may not {what}")
-
-
-def _taken(id_: str) -> RefusedError:
-    return RefusedError(Reason.CONFLICT, f"the id {id_!r} cannot be had for a credential: choose another")

@@ -17,6 +17,7 @@ from chalicelib.identity.audit import Record, Trail
 from chalicelib.identity.credentials import Credential, Kind, Secret, Trust
 from chalicelib.identity.grants import Principal, Scope
 from chalicelib.identity.names import check_credential_id
+from chalicelib.identity.oidc import Verdict
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.secret import LIMIT, BusyError, could_match, is_generated, matches, matches_nobody
 from chalicelib.identity.tenancy import Registry
@@ -26,6 +27,9 @@ REMEMBERED: Final = 256
 REMEMBERED_SECONDS: Final = 60
 LOCKED_ADDRESSES: Final = 10_000
 NO_ACCOUNT: Final = "-"
+# Whether the credential is there or not: its id is locked.
+_LOCKED_CREDENTIAL: Final = "too many failed logins with this id, which is locked from every address"
+_LOCKED_ADDRESS: Final = "too many failed logins from this address, which is locked for every id"
 # Of refusals, in one process: locks bound what one address and one credential can fill, this all together.
 RECORDED_A_MINUTE: Final = 300
 
@@ -57,8 +61,8 @@ class Directory(Protocol):
 
 
 class IdTokens(Protocol):
-    def verify(self, token: str, trust: Trust) -> Mapping[str, object] | None:
-        """The claims of an ID token that `trust` trusts; None whatever is wrong with it."""
+    def verify(self, token: str, trust: Trust) -> Verdict:
+        """The claims of an ID token that `trust` trusts; or what is wrong with it."""
         ...
 
 
@@ -67,7 +71,7 @@ class LockedError(Exception):
     """Nothing is tried before `seconds` have passed."""
 
     seconds: int
-    why: str = "too many failed logins"
+    why: str
 
     @property
     def message(self) -> str:
@@ -134,12 +138,15 @@ class SignIn:
         began = self.clock()
         found = self._look_up(id_, address, registries)
         credential = found.credential
+        detail = {"by": "id_token"} if is_exchange else {}
         if credential is not None and (credential.kind is Kind.TRUST or is_exchange):
-            if self._is_trusted(credential, secret):
+            reason = self._distrust(credential, secret)
+            if not reason:
                 return self._signed_in(found, None, address, began)
+            detail = {"by": "id_token", "reason": reason}
         elif (proof := self._proof(credential, secret)) is not None:
             return self._signed_in(found, proof, address, began)
-        self._failed(id_, address, found, {"by": "id_token"} if is_exchange else {})
+        self._failed(id_, address, found, detail)
         return None
 
     def by_generation(
@@ -171,17 +178,25 @@ class SignIn:
     def _look_up(self, id_: str, address: str, registries: Collection[str]) -> Found:
         now, source = self.clock(), origin(address)
         if (until := self._locked.get(source, 0)) > now:
-            raise LockedError(math.ceil(until - now))
+            raise LockedError(math.ceil(until - now), _LOCKED_ADDRESS)
         found = self.directory.look_up(id_, source, registries)
-        wait = max(wait_seconds(found.by_credential, now), wait_seconds(found.by_address, now))
-        if wait:
+        of_credential, of_address = (
+            wait_seconds(one, now) for one in (found.by_credential, found.by_address)
+        )
+        if of_credential or of_address:
             self._remember_lock(source, found.by_address)
-            raise LockedError(wait)
+            why = _LOCKED_ADDRESS if of_address >= of_credential else _LOCKED_CREDENTIAL
+            raise LockedError(max(of_credential, of_address), why)
         return found
 
-    def _is_trusted(self, credential: Credential, token: str) -> bool:
-        claims = self.id_tokens.verify(token, credential.trust) if credential.trust else None
-        return claims is not None and credential.lives(self.clock())
+    def _distrust(self, credential: Credential, token: str) -> str:
+        """Why the ID token does not sign in as it; '' where it does. Told to nobody but the trail."""
+        if credential.trust is None:
+            return f"an ID token for a {credential.kind}, which takes none"
+        verdict = self.id_tokens.verify(token, credential.trust)
+        if verdict.claims is None:
+            return verdict.reason
+        return "" if credential.lives(self.clock()) else "the trust is disabled or has expired"
 
     def _proof(self, credential: Credential | None, secret: str) -> Secret | None:
         """The living secret of the credential that this is. Raises LockedError."""

@@ -93,7 +93,7 @@ class Tenancy:
         """Raises RefusedError (INVALID, CONFLICT)."""
         account = Account(check_name("account", id_), title, created=self._now())
         if not self.store.put_account(account):
-            raise _taken("account", id_)
+            raise _there("account", id_)
         return account
 
     def account(self, id_: str) -> Account:
@@ -118,7 +118,7 @@ class Tenancy:
         """Raises RefusedError (INVALID, CONFLICT)."""
         project = Project(account, check_name("project", name), title, created=self._now())
         if not self.store.put_project(project):
-            raise _taken("project", name)
+            raise _there("project", name)
         return project
 
     def default_project(self, account: str) -> Project:
@@ -215,6 +215,14 @@ def _found(row: _Row | None, what: str, name: str) -> _Row:
     if row is None:
         raise not_found(what, name)
     return row
+
+
+def _there(what: str, name: str) -> RefusedError:
+    """Who may make one sees all of them."""
+    return RefusedError(
+        Reason.CONFLICT,
+        f"there is {'an' if what == 'account' else 'a'} {what} {name!r} already: choose another name",
+    )
 
 
 def _taken(what: str, name: str) -> RefusedError:

@@ -27,7 +27,7 @@ from chalicelib.identity.audit import Record
 from chalicelib.identity.grants import Principal
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.sign_in import LockedError, SignedIn
-from chalicelib.management import credentials, images, tenancy, uploads
+from chalicelib.management import credentials, forms, images, tenancy, uploads
 from chalicelib.management.document import openapi
 from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
 from chalicelib.management.services import Caller, ManagementServices
@@ -84,7 +84,8 @@ class ManagementApi:
             raise ProblemError(429, error.message, {"Retry-After": str(error.seconds)}) from error
         if signed_in is None:
             challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
-            raise ProblemError(401, "log in with the id and secret of a credential", challenge)
+            wrong = "wrong id or secret" if authorization else "log in with the id and secret of a credential"
+            raise ProblemError(401, wrong, challenge)
         return Caller(signed_in.credential, address, headers.get("if-match", ""), token)
 
     def _token(self, authorization: str) -> Principal | None:
@@ -159,6 +160,11 @@ class ManagementApi:
         self._services.trail.write(record)
 
 
+def document() -> dict[str, Any]:
+    """The OpenAPI document, of no deployment in particular."""
+    return openapi(_resolver())
+
+
 def _resolver() -> LambdaFunctionUrlResolver:
     app = LambdaFunctionUrlResolver(enable_validation=True)
     app.use(middlewares=[_refuse_unknown_parameters])
@@ -167,7 +173,7 @@ def _resolver() -> LambdaFunctionUrlResolver:
 
     @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
     def invalid(error: RequestValidationError) -> Response[str]:
-        entries = [{"at": list(one["loc"]), "detail": one["msg"]} for one in error.errors()]
+        entries = [{"at": list(one["loc"]), "detail": _in_words(one)} for one in error.errors()]
         return problem(422, "the request is not what this operation takes", errors=entries)
 
     @app.exception_handler(RefusedError)  # type: ignore[untyped-decorator]
@@ -196,6 +202,13 @@ def _resolver() -> LambdaFunctionUrlResolver:
         return problem(500, "the registry failed to answer; try again")
 
     return app
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    """A person is told the form, not the regular expression of it."""
+    if error.get("type") == "string_pattern_mismatch":
+        return forms.in_words(str(error.get("ctx", {}).get("pattern", "")))
+    return str(error["msg"])
 
 
 def _methods(app: LambdaFunctionUrlResolver) -> list[str]:

@@ -24,6 +24,7 @@ from chalicelib.management.problems import ProblemError
 from chalicelib.management.services import answered, caller_of, epoch, pages, services_of
 from chalicelib.management.tenancy import RegistryPath, seen_registry
 from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name, check_tag, parse_reference
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -39,6 +40,7 @@ RepositoryPath = Annotated[
 ]
 After = Annotated[str, Query(max_length=255)]
 LOOK_AT: Final = 10_000
+REFUSED: Final = "refused"
 DAY: Final = 24 * 3600
 
 
@@ -109,7 +111,12 @@ def promote(promotion: PromotionIn) -> Response[PromotionOut]:
         raise not_found("repository", source.name)
     _check_may_push(caller.credential, target)
     tags = (check_tag(tag),) if tag else ()
-    promoted = services.promotion.promote(source, reference, target, tags=tags, actor=caller.actor)
+    try:
+        promoted = services.promotion.promote(source, reference, target, tags=tags, actor=caller.actor)
+    except RegistryError as error:
+        if error.code is not ErrorCode.MANIFEST_UNKNOWN:
+            raise
+        raise not_found("image", f"{source.name}{'@' if ':' in reference else ':'}{reference}") from error
     digest = promoted.digest
     _audit_promotion(promotion, digest)
     shown = f"{target.name}:{tag}" if tag else f"{target.name}@{digest}"
@@ -124,10 +131,16 @@ def read_audit(  # noqa: PLR0917 - each is a parameter of the query
     actor: After = "",
     action: After = "",
     repository: After = "",
+    result: After = "",
+    reads: Annotated[bool, Query()] = True,  # noqa: FBT002
     limit: PageLimit = 50,
     after: After = "",
 ) -> Page[AuditOut]:
-    """Newest first; the last day unless told otherwise. One page looks at 10,000 entries at the most."""
+    """Newest first; the last day unless told otherwise. One page looks at 10,000 entries at the most.
+
+    `result` is ok, refused (all that is not ok), or a status; `reads=false` leaves reads of this API that
+    were answered out.
+    """
     services, by = services_of(router.context), caller_of(router.context).credential
     if not by.may(READ_AUDIT, EVERY_PROJECT):
         raise RefusedError(Reason.FORBIDDEN, "this credential may not read the audit trail")
@@ -136,7 +149,13 @@ def read_audit(  # noqa: PLR0917 - each is a parameter of the query
     if not 0 <= begin <= end or end - begin > 400 * DAY:
         raise ProblemError(422, "since comes before until, 400 days at the most")
     looked = list(islice(services.trail.read(by.account, begin * 1000, end * 1000, _cursor(after)), LOOK_AT))
-    found = [one for one in looked if _fits(one, actor, action, repository)]
+    found = [
+        one
+        for one in looked
+        if _fits(one, actor, action, repository)
+        and _ended(one, result)
+        and (reads or not _is_answered_read(one))
+    ]
     kept, following = pages(found, "id", limit)
     if not following and len(looked) == LOOK_AT:
         following = looked[-1].id
@@ -148,6 +167,14 @@ def _fits(record: Record, actor: str, action: str, repository: str) -> bool:
     target = record.target
     names = not repository or target == repository or target.startswith((f"{repository}:", f"{repository}@"))
     return names and actor in {"", record.actor} and action in {"", record.action}
+
+
+def _ended(record: Record, result: str) -> bool:
+    return result in {"", record.result} or (result == REFUSED and record.result != "ok")
+
+
+def _is_answered_read(record: Record) -> bool:
+    return (record.action, record.result) == ("api GET", "ok")
 
 
 def _cursor(after: str) -> str:

@@ -13,7 +13,7 @@ from chalicelib.identity.credentials import Credential, Kind
 from chalicelib.identity.grants import PULL, PUSH, Grant
 from chalicelib.identity.refusals import Reason, RefusedError, not_found
 from chalicelib.identity.roles import EVERY_PROJECT, READ, WRITE_MEMBER, WRITE_PROJECT, WRITE_REGISTRY, Role
-from chalicelib.identity.tenancy import Account, Project, Registry
+from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
 from chalicelib.management.forms import CREDENTIAL_ID, NAME, PROJECT_OF_ROLE, REGISTRY_NAME
 from chalicelib.management.models import (
     AccountChange,
@@ -207,7 +207,7 @@ def create_registry(registry: RegistryIn) -> Response[RegistryMade]:
     services, by = services_of(router.context), caller_of(router.context).credential
     project = _seen_project(registry.project)
     _require(by.kind is Kind.USER and by.may(WRITE_REGISTRY, project.name), "make registries here")
-    made = services.tenancy.create_registry(project, registry.name, registry.title)
+    made = _made_registry(project, registry)
     robot, secret = None, None
     try:
         grants = [Grant(f"{made.name}/*", frozenset({PULL, PUSH}))]
@@ -248,7 +248,7 @@ def change_registry(registry: RegistryPath, change: RegistryChange) -> Response[
 
 @router.delete("/registries/<registry>", tags=["registries"], responses={204: {"description": "deleted"}})
 def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
-    """Refused (409) while it holds images, unless forced. Its name stays reserved for 30 days.
+    """Refused (409) while it holds images, unless forced. Its name is this account's for 30 days more.
 
     The robot named after it goes with it, and so do the grants of others on it.
     """
@@ -267,6 +267,19 @@ def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = Fa
         services.emptying.empty(repository, caller.actor)
     services.tenancy.end_deletion(deleting)
     return Response(204)
+
+
+def _made_registry(project: Project, asked: RegistryIn) -> Registry:
+    """Names are one set for all accounts: who may not see whose it is learns that it is gone, no more."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    try:
+        return services.tenancy.create_registry(project, asked.name, asked.title)
+    except RefusedError as error:
+        held = services.tenancy.store.registry(asked.name) if error.reason is Reason.CONFLICT else None
+        if held is None or held.state == DELETED or held.account != by.account or not sees_registry(by, held):
+            raise
+        message = f"there is a registry {asked.name!r} already, in the project {held.project!r}"
+        raise RefusedError(Reason.CONFLICT, f"{message}: choose another name") from error
 
 
 def seen_registry(name: str) -> Registry:

@@ -66,6 +66,7 @@ def test_the_host_is_the_one_that_the_image_names(stranger: Terminal, name: str,
 def test_the_credential_may_be_in_a_file(stranger: Terminal, tmp_path: Path) -> None:
     place = tmp_path / "pull.json"
     place.write_text(json.dumps({"username": "filed", "password": "in a file"}))
+    place.chmod(0o640)
     ended = provider(
         stranger,
         request("registry.example.id/app"),
@@ -92,7 +93,8 @@ def test_other_registries_are_given_nothing(stranger: Terminal, means: str) -> N
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "Expecting value"),
+        ("", "standard input"),
+        ("{broken", "standard input"),
         ("[]", VERSION),
         (request("app").replace("/v1", "/v1alpha1"), VERSION),
         (request(""), "no image"),
@@ -113,8 +115,20 @@ def test_a_bad_file_is_named_and_not_repeated(
     place = tmp_path / "pull.json"
     if content is not None:
         place.write_text(content)
+        place.chmod(0o600)
     ended = provider(stranger, request("registry.example.id/app"), "--credential-file", str(place))
-    assert (ended.exit_code, str(place) in ended.err, "only" in ended.err) == (1, True, False)
+    said = f"the credential file {place}"
+    assert (ended.exit_code, said in ended.err, "only" in ended.err) == (1, True, False)
+
+
+def test_a_file_that_every_user_of_the_node_can_read_is_refused(stranger: Terminal, tmp_path: Path) -> None:
+    place = tmp_path / "pull.json"
+    place.write_text(json.dumps({"username": "filed", "password": "in a file"}))
+    place.chmod(0o644)
+    ended = provider(stranger, request("registry.example.id/app"), "--credential-file", str(place))
+    assert (ended.exit_code, ended.out) == (1, "")
+    assert f"chmod 600 {place}" in ended.err
+    assert "in a file" not in ended.err
 
 
 def test_a_pod_pulls_with_the_token_of_its_service_account(

@@ -36,6 +36,7 @@ def test_a_wrong_secret_is_refused_and_not_stored(stranger: Terminal) -> None:
         "login", stranger.registry.url, "-u", "admin", "--password-stdin", text="not the password"
     )
     assert ended.exit_code == 3
+    assert "wrong id or secret" in ended.err
     assert "ccr login" in ended.err
     assert "not the password" not in ended.err + ended.out
     assert not stranger.config.exists()
@@ -103,6 +104,15 @@ def test_profiles_are_listed_chosen_and_forgotten(terminal: Terminal) -> None:
     terminal.ccr("logout")
     assert terminal.try_ccr("whoami").exit_code == 3
     assert terminal.try_ccr("logout").exit_code == 5
+
+
+def test_after_a_logout_the_profiles_that_are_left_are_named(terminal: Terminal) -> None:
+    terminal.log_in(profile="second")
+    hint = "`ccr profile use NAME`, one of default"
+    assert hint in terminal.ccr("logout").err
+    ended = terminal.try_ccr("whoami")
+    assert (ended.exit_code, hint in ended.err) == (3, True)
+    assert "profile use" not in terminal.ccr("logout", "--profile", "default").err
 
 
 def test_a_profile_that_is_not_there_is_named(terminal: Terminal) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib.identity.attempts import Attempts
 from chalicelib.identity.audit import Record
 from chalicelib.identity.credentials import Credential, Trust
+from chalicelib.identity.oidc import Verdict
 from chalicelib.identity.revocations import registry_id
 from chalicelib.identity.sign_in import Found
 from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
@@ -161,8 +162,8 @@ class IdTokens:
 
     good: dict[str, Mapping[str, object]] = field(default_factory=dict)
 
-    def verify(self, token: str, trust: Trust) -> Mapping[str, object] | None:  # noqa: ARG002
-        return self.good.get(token)
+    def verify(self, token: str, trust: Trust) -> Verdict:  # noqa: ARG002
+        return Verdict(self.good.get(token), "not among the good ones")
 
 
 def _follows(before: Any, version: int) -> bool:

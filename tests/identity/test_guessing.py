@@ -231,3 +231,14 @@ def test_no_answer_and_no_row_repeats_what_was_guessed(
     answer = caller.get(robot[0], guess)
     assert guess not in repr(answer)
     assert guess not in repr(inventory.take())
+
+
+def test_a_lock_says_whether_it_is_of_the_id_or_of_the_address(
+    deployment: Deployment, caller: Caller, robot: tuple[str, str]
+) -> None:
+    id_, secret = robot
+    fail(deployment, id_, CREDENTIAL.free + 1)
+    refused(Caller(deployment).get(id_, secret), 429, "TOOMANYREQUESTS", "with this id, which is locked")
+    for number in range(ADDRESS.free + 1):
+        caller.get(f"nobody-{number}-{id_}", GUESS)
+    refused(caller.get(f"other-{id_}", GUESS), 429, "TOOMANYREQUESTS", "from this address, which is locked")

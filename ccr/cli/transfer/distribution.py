@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from ccr.cli.api import USER_AGENT
+from ccr.cli.api import USER_AGENT, tls_problem
 from ccr.cli.connection import LOG_IN, Connection
 from ccr.cli.exits import CliError, Exit, PassingError, of_status
 from ccr.cli.transfer import manifests
@@ -58,6 +58,10 @@ class Distribution:
         headers = {"Content-Type": manifest.media_type}
         self._send("PUT", f"manifests/{reference}", data=manifest.raw, headers=headers)
 
+    def delete(self, reference: str) -> None:
+        """A tag; or with its digest, a manifest and all tags of it. Raises CliError."""
+        self._send("DELETE", f"manifests/{reference}")
+
     def locate(self, digest: str) -> Location:
         """Raises CliError."""
         path = f"blobs/{digest}"
@@ -80,7 +84,7 @@ class Distribution:
                 method, self._url(path), timeout=_SECONDS, allow_redirects=follows, **options
             )
         except requests.exceptions.SSLError as error:
-            raise self._unreachable("its TLS certificate is not one that this machine trusts") from error
+            raise self._unreachable(tls_problem(self._connection, error)) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
             raise PassingError(
                 f"the connection to {self._connection.host} broke", Exit.UNREACHABLE
