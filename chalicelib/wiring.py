@@ -51,7 +51,7 @@ from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.revocations import Revocations
 from chalicelib.identity.secret import hash_secret, matches
 from chalicelib.identity.sign_in import SignIn
-from chalicelib.identity.tenancy import Tenancy
+from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.identity.tokens import Tokens
 from chalicelib.openid.issuer_keys import IssuerKeys
 from chalicelib.registry.adoption import Adoption
@@ -61,6 +61,7 @@ from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.staging import Staging
+from chalicelib.registry.stores import NOBODY
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.errors import RegistryError
 
@@ -104,7 +105,7 @@ class Deployment:
         credentials = DynamoCredentialStore(connection, self._tables, reads)
         self.credentials = credentials
         self.trail = DynamoTrail(self._tables)
-        self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads))
+        self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads), clear=self._clear)
         id_tokens = IdTokenVerifier(IssuerKeys(loopback=settings.loopback_issuers))
         self.sign_in = SignIn(credentials, id_tokens, self.trail)
         self.desk = CredentialDesk(credentials, self.tenancy, loopback_issuers=settings.loopback_issuers)
@@ -141,7 +142,6 @@ class Deployment:
         from chalicelib.management.services import ManagementServices  # noqa: PLC0415
 
         services, tables = self.services, self._tables
-        emptying = Emptying(DynamoContentStore(tables), services.manifests, services.blobs)
         return ManagementApi(
             ManagementServices(
                 sign_in=services.sign_in,
@@ -151,7 +151,7 @@ class Deployment:
                 manifests=services.manifests,
                 discovery=services.discovery,
                 promotion=Promotion(services.manifests, services.blobs, services.manifests.rows),
-                emptying=emptying,
+                emptying=self._emptying,
                 repositories=DynamoRepositoryStore(tables, self._reads),
                 answers=DynamoAnswerStore(tables, self._reads),
                 direct=self.direct,
@@ -159,6 +159,13 @@ class Deployment:
                 token_of=functools.partial(by_token, services),
             )
         )
+
+    @property
+    def _emptying(self) -> Emptying:
+        return Emptying(DynamoContentStore(self._tables), self.services.manifests, self.services.blobs)
+
+    def _clear(self, registry: Registry) -> None:
+        self._emptying.empty_registry(registry.account, registry.name, NOBODY)
 
     @functools.cached_property
     def direct(self) -> DirectUploads:

@@ -42,11 +42,14 @@ class DigestIndex(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
 
 
 class AccountModel(Model):
+    """One that was deleted keeps its row: its id is never anybody else's."""
+
     id = UnicodeAttribute(hash_key=True)
     title = UnicodeAttribute(default="")
     limit_bytes = NumberAttribute()
     created = NumberAttribute()
     version = NumberAttribute()
+    deleted = BooleanAttribute(null=True)
 
 
 class ProjectModel(Model):

@@ -11,6 +11,7 @@ from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response
 from chalicelib.endpoints.services import Call, Services, UploadServices
 from chalicelib.identity.grants import PULL
+from chalicelib.identity.tenancy import ACTIVE
 from chalicelib.registry.stores import UploadRow
 from chalicelib.registry.uploads import SESSION, Chunk, content_range
 from chalicelib.spec.digest import Digest
@@ -101,14 +102,19 @@ def _mount(services: Services, call: Call, digest: Digest) -> bool:
 
 
 def _may_pull(services: Services, call: Call, source: str) -> bool:
-    """By the token, or because the caller may pull everywhere in the source's account."""
-    principal = call.principal
+    """By the token, or because the caller may pull everywhere in the source's account.
+
+    Not by one from before the source's registry was moved or deleted.
+    """
+    principal, name = call.principal, source.partition("/")[0]
+    if not services.revocations.reach(name, principal.issued):
+        return False
     if principal.allows(PULL, source):
         return True
     if PULL not in principal.everywhere:
         return False
-    registry = services.tenancy.store.registry(source.partition("/")[0])
-    return registry is not None and registry.account == principal.account
+    registry = services.tenancy.store.registry(name)
+    return registry is not None and registry.account == principal.account and registry.state == ACTIVE
 
 
 def _check_algorithm(algorithm: str) -> None:

@@ -66,7 +66,14 @@ class TenancyStore(Protocol):
     def account(self, id_: str) -> Account | None: ...
     def accounts(self, after: str, limit: int) -> list[Account]: ...
     def put_account(self, account: Account) -> bool: ...
-    def remove_account(self, account: Account) -> bool: ...
+    def remove_account(self, account: Account) -> bool:
+        """Its id stays taken."""
+        ...
+
+    def withdraw_account(self, account: Account) -> bool:
+        """As if it had never been made."""
+        ...
+
     def project(self, account: str, name: str) -> Project | None: ...
     def projects(self, account: str, after: str, limit: int) -> list[Project]: ...
     def put_project(self, project: Project) -> bool: ...
@@ -88,6 +95,8 @@ class Tenancy:
 
     store: TenancyStore
     clock: Callable[[], float] = time.time
+    # Takes away what tokens of before may have put under a name after its registry was deleted.
+    clear: Callable[[Registry], object] = lambda _registry: None
 
     def create_account(self, id_: str, title: str = "") -> Account:
         """Raises RefusedError (INVALID, CONFLICT)."""
@@ -107,8 +116,16 @@ class Tenancy:
             raise stale("account", account.id)
         return account
 
+    def withdraw_account(self, account: Account) -> None:
+        """One that nobody could use yet. Raises RefusedError (STALE)."""
+        if not self.store.withdraw_account(account):
+            raise stale("account", account.id)
+
     def delete_account(self, account: Account) -> None:
-        """Raises RefusedError (CONFLICT while it has projects, STALE)."""
+        """Nobody gets its id again: the audit trail stays under it, for one.
+
+        Raises RefusedError (CONFLICT while it has projects, STALE).
+        """
         if self.store.projects(account.id, "", 1):
             raise _not_empty("account", account.id, "projects")
         if not self.store.remove_account(account):
@@ -166,7 +183,10 @@ class Tenancy:
             # Later than the one before, whatever the clocks of two machines say.
             later = max(registry.incarnation, before.incarnation + 1)
             registry = replace(registry, incarnation=later)
+            if before.state == DELETED and before.account == registry.account:
+                self.clear(before)
             if self.store.take_registry(registry, now):
+                self.clear(registry)
                 return registry
         raise _taken("registry", name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
@@ -38,7 +37,6 @@ from chalicelib.management.services import (
     pages,
     services_of,
 )
-from chalicelib.spec.reference import Repository
 
 router = Router()  # type: ignore[no-untyped-call]
 NamePath = Annotated[str, Path(min_length=1, max_length=63, pattern=NAME)]
@@ -71,7 +69,7 @@ def create_account(account: AccountIn) -> Response[AccountMade]:
     try:
         owner, secret = services.desk.create_user(by, account.owner, roles, account=made.id)
     except RefusedError:
-        services.tenancy.delete_account(made)
+        services.tenancy.withdraw_account(made)
         raise
     services.tenancy.default_project(made.id)
     out = AccountMade(**_account(made).model_dump(), owner=owner.id, secret=secret)
@@ -97,7 +95,7 @@ def change_account(account: NamePath, change: AccountChange) -> Response[Account
 
 @router.delete("/accounts/<account>", tags=["accounts"], responses={204: {"description": "deleted"}})
 def delete_account(account: NamePath) -> Response[None]:
-    """For operators, once it has no projects. Its credentials go with it."""
+    """For operators, once it has no projects. Its credentials go with it; its id is not given out again."""
     services, caller = services_of(router.context), caller_of(router.context)
     before = _seen_account(account)
     _require(caller.credential.is_operator and account != caller.credential.account, "delete this account")
@@ -256,15 +254,15 @@ def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = Fa
     before = seen_registry(registry)
     _require(caller.credential.may(WRITE_REGISTRY, before.project), "delete this registry")
     caller.check_version("registry", registry, before.version)
-    repositories = list(_repositories(before))
-    holding = [one for one in repositories if not services.emptying.is_empty(one)]
-    if holding and not force:
-        message = f"the registry {registry!r} still holds {holding[0].name!r}: delete it, or force"
+    content, account = services.emptying.content, before.account
+    held = content.repositories(account, registry)
+    holding = next((one for one in held if not services.emptying.is_empty(one)), None)
+    if holding is not None and not force:
+        message = f"the registry {registry!r} still holds {holding.name!r}: delete it, or force"
         raise RefusedError(Reason.CONFLICT, message)
     deleting = services.tenancy.begin_deletion(before)
     services.desk.forget_registry(deleting)
-    for repository in repositories:
-        services.emptying.empty(repository, caller.actor)
+    services.emptying.empty_registry(account, registry, caller.actor)
     services.tenancy.end_deletion(deleting)
     return Response(204)
 
@@ -293,14 +291,6 @@ def seen_registry(name: str) -> Registry:
 
 def sees_registry(by: Credential, registry: Registry) -> bool:
     return by.may(READ, registry.project) or bool(by.grants_on(registry))
-
-
-def _repositories(registry: Registry) -> Iterator[Repository]:
-    services = services_of(router.context)
-    after = ""
-    while names := services.repositories.in_registry(registry.account, registry.name, after, 100):
-        after = names[-1]
-        yield from (Repository(registry.account, name) for name in names)
 
 
 def _seen_account(id_: str) -> Account:

@@ -75,7 +75,8 @@ class Blobs:
     def mount(self, repository: Repository, digest: Digest, source: Repository | None) -> bool:
         """Link a blob that `source` has (None: that the account has). False: it has not."""
         if source is None:
-            link = self.links.blob(repository.account, digest)
+            kept = self.links.blob(repository.account, digest)
+            link = kept if kept is not None and kept.references else None
         else:
             link = self.links.get(source, digest)
         if link is None:

@@ -18,7 +18,10 @@ RELEASING: Final = "releasing"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A blob as one repository sees it; `references` counts the manifests there that name it."""
+    """A blob as one repository sees it; `references` counts the manifests there that name it.
+
+    As its account sees it, they are the repositories that have it: with none, nobody may have it from there.
+    """
 
     digest: Digest
     size: int

@@ -87,6 +87,7 @@ class Tenants:
     """`TenancyStore`; `before_put` runs before each new row, as another writer would."""
 
     accounts_: dict[str, Account] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
     projects_: dict[tuple[str, str], Project] = field(default_factory=dict)
     registries_: dict[str, Registry] = field(default_factory=dict)
     before_put: Callable[[Any], None] = lambda _row: None
@@ -98,9 +99,14 @@ class Tenants:
         return [self.accounts_[id_] for id_ in sorted(self.accounts_) if id_ > after][:limit]
 
     def put_account(self, account: Account) -> bool:
-        return self._put(self.accounts_, account.id, account)
+        return account.id not in self.deleted and self._put(self.accounts_, account.id, account)
 
     def remove_account(self, account: Account) -> bool:
+        removed = self.withdraw_account(account)
+        self.deleted |= {account.id} if removed else set()
+        return removed
+
+    def withdraw_account(self, account: Account) -> bool:
         return _remove(self.accounts_, account.id, account)
 
     def project(self, account: str, name: str) -> Project | None:

@@ -360,7 +360,8 @@ class MemoryLinkStore:
         return self._memory.links.get((repository.name, digest))
 
     def blob(self, account: str, digest: Digest) -> Link | None:
-        return self._memory.blobs.get((account, digest))
+        kept = self._memory.blobs.get((account, digest))
+        return kept and replace(kept, references=self._memory.blob_links[account, digest])
 
 
 class MemoryUploadStore:

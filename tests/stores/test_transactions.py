@@ -258,7 +258,7 @@ def test_link_and_blob_are_counted_apart(deployment: Deployment, repository: Rep
     write(deployment, CountLink(repository, D, 3), CountBlob(repository.account, D, 2))
     write(deployment, CountLink(repository, D, -1))
     assert links.get(repository, D) == replace(link, references=2)
-    assert links.blob(repository.account, D) == link
+    assert links.blob(repository.account, D) == replace(link, references=3)
     (row,) = everything(deployment, repository)["ccr-blobs"]
     assert row["links"] == {"N": "3"}
 
