@@ -180,13 +180,20 @@ class CredentialDesk:
             roles[project] = role
         return self._put(before, replace(before, roles=roles, version=before.version + 1))
 
-    def rotate(self, by: Credential, before: Credential, overlap: int) -> tuple[Credential, str]:
+    def rotate(
+        self, by: Credential, before: Credential, overlap: int, *, proof: Secret | None = None
+    ) -> tuple[Credential, str]:
         """A new secret; the one before lives for `overlap` seconds more, a week at most.
 
-        Everybody may rotate their own. Raises INVALID, STALE when two rotations race.
+        Everybody may rotate their own, with a secret (`proof`) that is not on its way out: whoever has stolen
+        one must not undo its rotation. Raises INVALID, STALE when two rotations race.
         """
         if by.id != before.id:
             self._require_authority(by, before)
+        elif before.secrets:
+            current = {one.id for one in before.secrets if one.expires is None}
+            with_current = proof is not None and proof.id in current
+            _require(with_current, "rotate its secret with one that is itself rotated away")
         if not before.secrets:
             raise RefusedError(Reason.INVALID, "this credential has no secret to rotate")
         if not 0 <= overlap <= OVERLAP_LIMIT_SECONDS:

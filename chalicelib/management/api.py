@@ -85,7 +85,8 @@ class ManagementApi:
         if signed_in is None:
             challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
             raise ProblemError(401, "log in with the id and secret of a credential", challenge)
-        return Caller(signed_in.credential, address, headers.get("if-match", ""), token)
+        if_match = headers.get("if-match", "")
+        return Caller(signed_in.credential, address, if_match, token, signed_in.secret)
 
     def _token(self, authorization: str) -> Principal | None:
         """A registry token speaks for repositories, and so opens uploads alone."""

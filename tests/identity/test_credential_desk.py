@@ -367,13 +367,25 @@ def test_everybody_may_rotate_their_own_secret_and_do_no_more_to_themselves(
     desk: CredentialDesk, owner: Credential, maintainer: Credential
 ) -> None:
     made = robot(desk, maintainer)
-    after, secret = desk.rotate(made, made, 0)
+    after, secret = desk.rotate(made, made, 0, proof=made.secrets[0])
     assert matches(secret, after.secrets[0].hash)
     refused(Reason.FORBIDDEN, lambda: desk.change(after, after, title="x"))
     refused(Reason.FORBIDDEN, lambda: desk.delete(after, after))
     refused(Reason.FORBIDDEN, lambda: desk.change(owner, owner, is_disabled=True))
     refused(Reason.FORBIDDEN, lambda: desk.delete(owner, owner))
     refused(Reason.FORBIDDEN, lambda: desk.set_role(owner, owner, EVERY_PROJECT, Role.OWNER))
+
+
+def test_a_secret_on_its_way_out_does_not_undo_its_own_rotation(
+    desk: CredentialDesk, maintainer: Credential
+) -> None:
+    made = robot(desk, maintainer)
+    stolen = made.secrets[0]
+    after, _ = desk.rotate(maintainer, made, 60)
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0, proof=stolen))
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0, proof=after.secrets[1]))
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0))
+    assert desk.rotate(after, after, 0, proof=after.secrets[0])[0].version == after.version + 1
 
 
 def test_an_owner_is_no_operator_and_does_not_become_one(
