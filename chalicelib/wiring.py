@@ -7,6 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
@@ -218,14 +219,17 @@ class Deployment:
         return self.credentials.get(ADMINISTRATOR) is not None
 
     def set_admin(self, password: str) -> None:
-        """Make the administrator, or give it this password where it has another."""
+        """Make the administrator, or give it this password and life where it has another or none."""
         before = self.credentials.get(ADMINISTRATOR)
         if before is None:
             made = administrator(ADMINISTRATOR, self.settings.account, password, time.time())
             self.credentials.put(made)
-        elif not any(secret.expires is None and matches(password, secret.hash) for secret in before.secrets):
-            after = rotated(before, hash_secret(password), now=0, overlap=0)
-            self.credentials.put(after, revoke=True)
+            return
+        living = replace(before, is_disabled=False, expires=None)
+        if not any(secret.expires is None and matches(password, secret.hash) for secret in before.secrets):
+            self.credentials.put(rotated(living, hash_secret(password), now=0, overlap=0), revoke=True)
+        elif living != before:
+            self.credentials.put(replace(living, version=before.version + 1))
 
     def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
         """Answer a function URL event."""

@@ -46,11 +46,11 @@ class CredentialStore(Protocol):
         """Sorted by id."""
         ...
 
-    def put(self, credential: Credential, *, revoke: bool = False) -> bool:
-        """Holds if the row has the version before (`version` 1: if none is there)."""
+    def put(self, credential: Credential, *, revoke: bool = False, witness: Credential | None = None) -> bool:
+        """Holds if the row has the version before (`version` 1: if none is there), and `witness` its own."""
         ...
 
-    def remove(self, credential: Credential) -> bool: ...
+    def remove(self, credential: Credential, *, witness: Credential | None = None) -> bool: ...
     def revoke_registry(self, name: str, at: int) -> None:
         """What was issued for it before `at` (epoch milliseconds) stops counting."""
         ...
@@ -163,12 +163,13 @@ class CredentialDesk:
             _require(by.id != before.id, "disable itself")
             after = replace(after, is_disabled=is_disabled)
         if expires is not None:
+            _require(by.id != before.id, "set its own end")
             after = replace(after, expires=self._check_expiry(expires))
         if grants is not None:
             if before.kind is Kind.USER:
                 raise RefusedError(Reason.INVALID, "a user has roles, not grants")
             after = replace(after, grants=self._check_grants(by, before.project, grants))
-        return self._put(before, after)
+        return self._put(before, after, self._witness(by, before, after))
 
     def set_role(self, by: Credential, before: Credential, project: str, role: Role | None) -> Credential:
         """Give a user of the account a role in `project` (`EVERY_PROJECT`: in all), or take it.
@@ -185,15 +186,23 @@ class CredentialDesk:
         roles = {name: held for name, held in before.roles.items() if name != project}
         if role is not None:
             roles[project] = role
-        return self._put(before, replace(before, roles=roles, version=before.version + 1))
+        after = replace(before, roles=roles, version=before.version + 1)
+        return self._put(before, after, self._witness(by, before, after))
 
-    def rotate(self, by: Credential, before: Credential, overlap: int) -> tuple[Credential, str]:
+    def rotate(
+        self, by: Credential, before: Credential, overlap: int, *, proof: Secret | None = None
+    ) -> tuple[Credential, str]:
         """A new secret; the one before lives for `overlap` seconds more, a week at most.
 
-        Everybody may rotate their own. Raises INVALID, STALE when two rotations race.
+        Everybody may rotate their own, with a secret (`proof`) that is not on its way out: whoever has stolen
+        one must not undo its rotation. Raises INVALID, STALE when two rotations race.
         """
         if by.id != before.id:
             self._require_authority(by, before)
+        elif before.secrets:
+            current = {one.id for one in before.secrets if one.expires is None}
+            with_current = proof is not None and proof.id in current
+            _require(with_current, "rotate its secret with one that is itself rotated away")
         if not before.secrets:
             raise RefusedError(Reason.INVALID, "this credential has no secret to rotate")
         if not 0 <= overlap <= OVERLAP_LIMIT_SECONDS:
@@ -208,7 +217,7 @@ class CredentialDesk:
         """Raises STALE."""
         self._require_authority(by, credential)
         _require(by.id != credential.id, "delete itself")
-        if not self.store.remove(credential):
+        if not self.store.remove(credential, witness=self._witness(by, credential, None)):
             raise stale("credential", credential.id)
 
     def forget_registry(self, registry: Registry) -> None:
@@ -254,11 +263,26 @@ class CredentialDesk:
             held = self.store.get(credential.id)
         raise stale("credential", credential.id)
 
-    def _put(self, before: Credential, after: Credential) -> Credential:
+    def _witness(self, by: Credential, before: Credential, after: Credential | None) -> Credential | None:
+        """Another owner, where an account loses one, who must be there unchanged when it does.
+
+        Else two owners who take each other away at once would leave nobody. Raises CONFLICT for the last.
+        """
+        if not before.keeps_account or (after is not None and after.keeps_account):
+            return None
+        for one in (by, *self._all(before.account)):
+            # Lists are behind, and `by` was read before this request had its turn.
+            held = self.store.get(one.id) if one.id != before.id else None
+            if held is not None and held.account == before.account and held.keeps_account:
+                return held
+        message = f"{before.id!r} is the last owner of the account that lives on: make another first"
+        raise RefusedError(Reason.CONFLICT, message)
+
+    def _put(self, before: Credential, after: Credential, witness: Credential | None) -> Credential:
         revoke = _takes_away(before, after)
         if revoke:
             after = replace(after, generation=before.generation + 1)
-        if not self.store.put(after, revoke=revoke):
+        if not self.store.put(after, revoke=revoke, witness=witness):
             raise stale("credential", before.id)
         return after
 

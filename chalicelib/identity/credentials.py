@@ -78,6 +78,16 @@ class Credential:
     used: int = 0
     used_from: str = ""
 
+    @property
+    def keeps_account(self) -> bool:
+        """An owner of everything who lives on: an account is never without one."""
+        return (
+            self.kind is Kind.USER
+            and self.roles.get(EVERY_PROJECT) is Role.OWNER
+            and not self.is_disabled
+            and self.expires is None
+        )
+
     def lives(self, now: float) -> bool:
         return not self.is_disabled and (self.expires is None or self.expires > now)
 

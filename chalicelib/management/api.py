@@ -86,7 +86,8 @@ class ManagementApi:
             challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
             wrong = "wrong id or secret" if authorization else "log in with the id and secret of a credential"
             raise ProblemError(401, wrong, challenge)
-        return Caller(signed_in.credential, address, headers.get("if-match", ""), token)
+        if_match = headers.get("if-match", "")
+        return Caller(signed_in.credential, address, if_match, token, signed_in.secret)
 
     def _token(self, authorization: str) -> Principal | None:
         """A registry token speaks for repositories, and so opens uploads alone."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from chalicelib.identity.audit import Trail
 from chalicelib.identity.credential_desk import CredentialDesk
-from chalicelib.identity.credentials import Credential
+from chalicelib.identity.credentials import Credential, Secret
 from chalicelib.identity.grants import Principal
 from chalicelib.identity.opening import Opening
 from chalicelib.identity.refusals import stale
@@ -63,12 +63,13 @@ class ManagementServices:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, from where, which version they think they change, and with what token if with one."""
+    """Who asks, from where, which version they think they change, and with what token or secret."""
 
     credential: Credential
     address: str
     if_match: str = ""
     token: Principal | None = None
+    secret: Secret | None = None
 
     @property
     def actor(self) -> Actor:

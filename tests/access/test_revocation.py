@@ -130,6 +130,18 @@ def test_the_second_rotation_ends_the_secret_before_the_last(estate: Estate) -> 
     assert push.caller.v2("GET", "/v2/").status == 401
 
 
+def test_a_secret_that_was_rotated_away_cannot_rotate_it_back(estate: Estate) -> None:
+    estate.robot("acme-owner", "ci", "shop", ("dev/*", "pull"))
+    outgoing = estate.caller("ci")
+    rotation = ("POST", "/credentials/ci/rotation", {"overlap_seconds": 600})
+    estate.secrets["ci"] = estate.caller("acme-owner").api(*rotation).document["secret"]
+    assert outgoing.v2("GET", "/v2/").status == 200
+    end_now = ("POST", "/credentials/ci/rotation", {"overlap_seconds": 0})
+    assert outgoing.api(*end_now).status == 403
+    assert estate.caller("ci").api(*end_now).status == 201
+    assert outgoing.v2("GET", "/v2/").status == 401
+
+
 def test_a_user_who_loses_the_role_stops_pushing(estate: Estate) -> None:
     estate.user("acme-owner", "coder", shop="developer")
     token = estate.caller("coder").with_token(SCOPE)

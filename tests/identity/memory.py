@@ -44,20 +44,23 @@ class Credentials:
         of_account = (self.rows[id_] for id_ in sorted(self.rows) if self.rows[id_].account == account)
         return [one for one in of_account if one.id > after][:limit]
 
-    def put(self, credential: Credential, *, revoke: bool = False) -> bool:
-        if not _follows(self.rows.get(credential.id), credential.version):
+    def put(self, credential: Credential, *, revoke: bool = False, witness: Credential | None = None) -> bool:
+        if not _follows(self.rows.get(credential.id), credential.version) or not self._has(witness):
             return False
         self.rows[credential.id] = credential
         if revoke:
             self.revocations[credential.id] = credential.generation
         return True
 
-    def remove(self, credential: Credential) -> bool:
-        if self.rows.get(credential.id) != credential:
+    def remove(self, credential: Credential, *, witness: Credential | None = None) -> bool:
+        if self.rows.get(credential.id) != credential or not self._has(witness):
             return False
         del self.rows[credential.id]
         self.revocations[credential.id] = credential.generation + 1
         return True
+
+    def _has(self, witness: Credential | None) -> bool:
+        return witness is None or self.rows.get(witness.id) == witness
 
     def revoke_registry(self, name: str, at: int) -> None:
         self.revocations[registry_id(name)] = at

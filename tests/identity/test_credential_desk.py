@@ -369,13 +369,60 @@ def test_everybody_may_rotate_their_own_secret_and_do_no_more_to_themselves(
     desk: CredentialDesk, owner: Credential, maintainer: Credential
 ) -> None:
     made = robot(desk, maintainer)
-    after, secret = desk.rotate(made, made, 0)
+    after, secret = desk.rotate(made, made, 0, proof=made.secrets[0])
     assert matches(secret, after.secrets[0].hash)
     refused(Reason.FORBIDDEN, lambda: desk.change(after, after, title="x"))
     refused(Reason.FORBIDDEN, lambda: desk.delete(after, after))
     refused(Reason.FORBIDDEN, lambda: desk.change(owner, owner, is_disabled=True))
     refused(Reason.FORBIDDEN, lambda: desk.delete(owner, owner))
     refused(Reason.FORBIDDEN, lambda: desk.set_role(owner, owner, EVERY_PROJECT, Role.OWNER))
+
+
+def test_a_secret_on_its_way_out_does_not_undo_its_own_rotation(
+    desk: CredentialDesk, maintainer: Credential
+) -> None:
+    made = robot(desk, maintainer)
+    stolen = made.secrets[0]
+    after, _ = desk.rotate(maintainer, made, 60)
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0, proof=stolen))
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0, proof=after.secrets[1]))
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0))
+    assert desk.rotate(after, after, 0, proof=after.secrets[0])[0].version == after.version + 1
+
+
+def test_the_last_owner_of_an_account_is_not_taken_away(
+    desk: CredentialDesk, store: Credentials, owner: Credential
+) -> None:
+    """By whoever was an owner when the request came, and is none when it has its turn."""
+    other = user(store, "otto", every=Role.OWNER)
+    left = desk.set_role(other, owner, EVERY_PROJECT, Role.VIEWER)
+    for call in (
+        lambda: desk.set_role(owner, other, EVERY_PROJECT, None),
+        lambda: desk.change(owner, other, is_disabled=True),
+        lambda: desk.change(owner, other, expires=NOW + 60),
+        lambda: desk.delete(owner, other),
+    ):
+        assert "the last owner" in refused(Reason.CONFLICT, call)
+    again = desk.set_role(other, left, EVERY_PROJECT, Role.OWNER)
+    desk.change(again, other, expires=NOW + 60)
+    refused(Reason.FORBIDDEN, lambda: desk.change(again, again, expires=NOW + 60))
+    assert store.get("olga") == again
+
+
+def test_owners_who_take_each_other_away_at_once_leave_one(
+    desk: CredentialDesk, store: Credentials, owner: Credential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, put = user(store, "otto", every=Role.OWNER), store.put
+
+    def second(credential: Credential, **more: Any) -> bool:
+        """Another writes between the look and the write of the first."""
+        monkeypatch.setattr(store, "put", put)
+        desk.set_role(other, owner, EVERY_PROJECT, None)
+        return put(credential, **more)
+
+    monkeypatch.setattr(store, "put", second)
+    refused(Reason.STALE, lambda: desk.set_role(owner, other, EVERY_PROJECT, None))
+    assert [one.id for one in store.rows.values() if one.keeps_account] == ["otto"]
 
 
 def test_an_owner_is_no_operator_and_does_not_become_one(
