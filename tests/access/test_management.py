@@ -114,6 +114,21 @@ def test_a_page_of_the_trail_looks_at_a_month_and_says_where_to_go_on(estate: Es
     assert pages == 12
 
 
+@pytest.mark.parametrize("title", ["\x1b[2J", "a\nb", "\u202egone", "\u200b"])
+def test_a_title_has_nothing_in_it_that_a_terminal_acts_on(estate: Estate, title: str) -> None:
+    operator, owner = estate.caller("admin"), estate.caller("acme-owner")
+    for caller, method, path, document in (
+        (operator, "POST", "/accounts", {"id": "third", "owner": "third-owner"}),
+        (owner, "PATCH", "/accounts/acme", {}),
+        (owner, "POST", "/projects", {"name": "fresh"}),
+        (owner, "PATCH", "/projects/shop", {}),
+        (owner, "POST", "/registries", {"name": "fresh", "project": "shop"}),
+        (owner, "PATCH", "/registries/dev", {}),
+    ):
+        assert caller.api(method, path, {**document, "title": title}).status == 422
+        assert caller.api(method, path, {**document, "title": "Größe [1]"}).status in {200, 201}
+
+
 def test_a_key_is_free_again_after_a_request_that_raised(
     estate: Estate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
