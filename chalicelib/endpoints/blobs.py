@@ -31,7 +31,7 @@ def get(services: Services, call: Call) -> Response:
 
 
 def delete(services: Services, call: Call) -> Response:
-    services.adoption.delete(call.repository, Digest.parse(call.parameters["digest"]))
+    services.adoption.delete(call.repository, Digest.parse(call.parameters["digest"]), call.actor)
     return Response(202)
 
 

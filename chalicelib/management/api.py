@@ -14,7 +14,8 @@ import re
 import string
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -36,6 +37,7 @@ from chalicelib.spec.errors import RegistryError
 PREFIX: Final = "/api/v1"
 BODY_LIMIT: Final = 64 * 1024
 KEY_LIMIT: Final = 128
+DEPTH_LIMIT: Final = 32
 _LOG: Final = logging.getLogger(__name__)
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@")
@@ -63,12 +65,22 @@ class ManagementApi:
         address = str(http.get("sourceIp", ""))
         try:
             caller = self._caller(headers, address, event["rawPath"])
-            _check_media_type(event, headers)
-            answer = self._once(event, headers, caller)
         except ProblemError as error:
             return _as_event(problem(error.status, error.detail, headers=error.headers))
-        self._tell(caller, http["method"], event["rawPath"], answer["statusCode"])
+        status = 500
+        try:
+            answer = self._answer(event, headers, caller)
+            status = answer["statusCode"]
+        finally:
+            self._tell(caller, http["method"], event["rawPath"], status)
         return answer
+
+    def _answer(self, event: Mapping[str, Any], headers: Mapping[str, str], caller: Caller) -> dict[str, Any]:
+        try:
+            _check_media_type(event, headers)
+            return self._once(event, headers, caller)
+        except ProblemError as error:
+            return _as_event(problem(error.status, error.detail, headers=error.headers))
 
     def document(self) -> str:
         """OpenAPI 3.1."""
@@ -83,9 +95,7 @@ class ManagementApi:
         except LockedError as error:
             raise ProblemError(429, error.message, {"Retry-After": str(error.seconds)}) from error
         if signed_in is None:
-            challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
-            wrong = "wrong id or secret" if authorization else "log in with the id and secret of a credential"
-            raise ProblemError(401, wrong, challenge)
+            raise _unknown(has_tried=bool(authorization))
         if_match = headers.get("if-match", "")
         return Caller(signed_in.credential, address, if_match, token, signed_in.secret)
 
@@ -110,7 +120,7 @@ class ManagementApi:
         if len(key) > KEY_LIMIT or not key.isprintable():
             raise ProblemError(400, f"an Idempotency-Key has at most {KEY_LIMIT} printable characters")
         by = caller.credential
-        name = hashlib.sha256(f"{by.account}\0{by.id}\0{key}".encode()).hexdigest()
+        name = hashlib.sha256(f"{by.account}\0{by.id}\0{by.generation}\0{key}".encode()).hexdigest()
         what = f"{event['rawPath']}\0{event.get('body') or ''}"
         fingerprint = hashlib.sha256(what.encode()).hexdigest()
         if not self._services.answers.begin(name, fingerprint):
@@ -118,7 +128,11 @@ class ManagementApi:
         return self._first(name, event, caller)
 
     def _first(self, name: str, event: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-        answer = self._resolve(event, caller)
+        try:
+            answer = self._resolve(event, caller)
+        except BaseException:
+            self._services.answers.drop(name)
+            raise
         if answer["statusCode"] < 300:
             self._services.answers.keep(name, json.dumps(_without_secret(answer)))
         else:
@@ -146,18 +160,37 @@ class ManagementApi:
             "isBase64Encoded": False,
             "rawPath": _plain_path(event["rawPath"]),
         }
+        is_change = event["requestContext"]["http"]["method"] not in {"GET", "HEAD"}
         with _TURN:
+            caller = self._still(caller) if is_change else caller
             for router in _ROUTERS:
                 router.api_resolver = self._app
             self._app.append_context(services=self._services, caller=caller)  # type: ignore[no-untyped-call]
             return self._app.resolve(plain, object())  # type: ignore[arg-type]
 
+    def _still(self, caller: Caller) -> Caller:
+        """As the credential is now: those before in the turn may have taken it away. Raises ProblemError."""
+        before = caller.credential
+        after = self._services.desk.store.get(before.id)
+        is_same = after is not None and after.generation == before.generation
+        if after is None or not is_same or not after.lives(self._services.sign_in.clock()):
+            raise _unknown()
+        return replace(caller, credential=after)
+
     def _tell(self, caller: Caller, method: str, path: str, status: int) -> None:
         credential = caller.credential
         result = "ok" if status < 400 else str(status)
         at = int(time.time() * 1000)
-        action = f"api {method}"
-        record = Record(credential.account, at, credential.id, action, path[:512], caller.address, result)
+        record = Record(
+            credential.account,
+            at,
+            credential.id,
+            f"api {method}",
+            path[:512],
+            caller.address,
+            result,
+            caller.told,
+        )
         self._services.trail.write(record)
 
 
@@ -270,7 +303,34 @@ def _body(event: Mapping[str, Any]) -> str:
         raise ProblemError(400, "the body is not UTF-8") from error
     if len(body) > BODY_LIMIT:
         raise ProblemError(413, f"a body has at most {BODY_LIMIT} bytes")
+    _check_readable(body)
     return body
+
+
+def _check_readable(body: str) -> None:
+    """What is no JSON at all is left to the resolver, which says where. Raises ProblemError (400)."""
+    try:
+        level = [json.loads(body)] if body else []
+    except json.JSONDecodeError:
+        return
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(400, "the body has a number too long, or lists too deep, to be read") from error
+    for _ in range(DEPTH_LIMIT):
+        level = [child for one in level for child in _children(one)]
+    if level:
+        raise ProblemError(400, f"the body nests more than {DEPTH_LIMIT} deep")
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _unknown(*, has_tried: bool = True) -> ProblemError:
+    challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
+    wrong = "wrong id or secret" if has_tried else "log in with the id and secret of a credential"
+    return ProblemError(401, wrong, challenge)
 
 
 def _without_secret(answer: dict[str, Any]) -> dict[str, Any]:

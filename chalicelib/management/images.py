@@ -41,6 +41,7 @@ RepositoryPath = Annotated[
 After = Annotated[str, Query(max_length=255)]
 LOOK_AT: Final = 10_000
 REFUSED: Final = "refused"
+LOOK_BACK: Final = 31
 DAY: Final = 24 * 3600
 
 
@@ -136,10 +137,11 @@ def read_audit(  # noqa: PLR0917 - each is a parameter of the query
     limit: PageLimit = 50,
     after: After = "",
 ) -> Page[AuditOut]:
-    """Newest first; the last day unless told otherwise. One page looks at 10,000 entries at the most.
+    """Newest first; the last day unless told otherwise.
 
     `result` is ok, refused (all that is not ok), or a status; `reads=false` leaves reads of this API that
-    were answered out.
+    were answered out. One page looks at 10,000 entries and 31 days at the most: it may be empty, and still
+    have a next.
     """
     services, by = services_of(router.context), caller_of(router.context).credential
     if not by.may(READ_AUDIT, EVERY_PROJECT):
@@ -148,7 +150,10 @@ def read_audit(  # noqa: PLR0917 - each is a parameter of the query
     begin = epoch(since) or end - DAY
     if not 0 <= begin <= end or end - begin > 400 * DAY:
         raise ProblemError(422, "since comes before until, 400 days at the most")
-    looked = list(islice(services.trail.read(by.account, begin * 1000, end * 1000, _cursor(after)), LOOK_AT))
+    after = _cursor(after, begin * 1000)
+    last = min(end * 1000, int(after[:15])) if after else end * 1000
+    first = max(begin * 1000, last - LOOK_BACK * DAY * 1000)
+    looked = list(islice(services.trail.read(by.account, first, end * 1000, after), LOOK_AT))
     found = [
         one
         for one in looked
@@ -159,6 +164,8 @@ def read_audit(  # noqa: PLR0917 - each is a parameter of the query
     kept, following = pages(found, "id", limit)
     if not following and len(looked) == LOOK_AT:
         following = looked[-1].id
+    elif not following and first > begin * 1000:
+        following = f"{first:015d}-{'0' * 8}"
     return Page(items=[_record(one) for one in kept], next=following)
 
 
@@ -177,9 +184,14 @@ def _is_answered_read(record: Record) -> bool:
     return (record.action, record.result) == ("api GET", "ok")
 
 
-def _cursor(after: str) -> str:
-    if after and not (len(after) == 24 and after[:15].isdigit() and after[15] == "-"):
+def _cursor(after: str, begin: int) -> str:
+    """Raises ProblemError (422)."""
+    if not after:
+        return after
+    if not (len(after) == 24 and after.isascii() and after[:15].isdigit() and after[15] == "-"):
         raise ProblemError(422, "`after` is the `next` of the page before")
+    if int(after[:15]) < begin:
+        raise ProblemError(422, "`after` is from before `since`")
     return after
 
 

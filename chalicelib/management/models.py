@@ -28,8 +28,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=NAM
 RegistryName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=REGISTRY_NAME)]
 CredentialId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=CREDENTIAL_ID)]
 ProjectOfRole = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=PROJECT_OF_ROLE)]
-Title = Annotated[str, StringConstraints(max_length=200)]
-CredentialTitle = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
+Title = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
 # Strict mode knows only datetime itself, and the lax one takes numbers too.
 Moment = Annotated[datetime, Field(strict=False), BeforeValidator(as_written)]
 RepositoryName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=REPOSITORY_NAME)]
@@ -145,14 +144,14 @@ class TrustModel(Strict):
 class UserIn(Strict):
     kind: Literal["user"]
     id: CredentialId
-    title: CredentialTitle = ""
+    title: Title = ""
     roles: dict[ProjectOfRole, RoleName] = Field(description="by project; the project * is all of them")
 
 
 class RobotIn(Strict):
     kind: Literal["robot"]
     id: CredentialId
-    title: CredentialTitle = ""
+    title: Title = ""
     project: Name
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)]
     expires: Moment | None = Field(default=None, description="within a year; none is never")
@@ -161,7 +160,7 @@ class RobotIn(Strict):
 class TrustIn(Strict):
     kind: Literal["trust"]
     id: CredentialId
-    title: CredentialTitle = ""
+    title: Title = ""
     project: Name
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)]
     trust: TrustModel
@@ -169,7 +168,7 @@ class TrustIn(Strict):
 
 
 class CredentialChange(Strict):
-    title: CredentialTitle | None = None
+    title: Title | None = None
     disabled: bool | None = None
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)] | None = None
     expires: Moment | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -70,6 +70,8 @@ class Caller:
     if_match: str = ""
     token: Principal | None = None
     secret: Secret | None = None
+    # What the audit trail is to say of the operation.
+    told: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def actor(self) -> Actor:
@@ -120,9 +122,11 @@ def epoch(when: datetime | None) -> int | None:
     if when.tzinfo is None:
         raise ProblemError(422, "a time has a zone: 2027-01-31T12:00:00Z")
     try:
-        return int(when.timestamp())
+        seconds = int(when.timestamp())
+        moment(seconds)
     except (OverflowError, ValueError) as error:
         raise ProblemError(422, "that time is out of range") from error
+    return seconds
 
 
 def pages(items: list[Any], name: str, limit: int) -> tuple[list[Any], str]:

@@ -172,6 +172,7 @@ def list_members(project: NamePath, limit: PageLimit = 50, after: After = "") ->
 def set_member(project: RoleProjectPath, user: CredentialPath, member: MemberIn) -> Response[MemberOut]:
     """The project `*` is all of them."""
     services, by = services_of(router.context), caller_of(router.context).credential
+    caller_of(router.context).told["role"] = member.role
     _check_may_change_members(project)
     services.desk.set_role(by, _user(user), project, Role(member.role))
     return answered(MemberOut(user=user, role=member.role))

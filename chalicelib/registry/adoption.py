@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.registry.blobs import Blobs, unknown_blob
-from chalicelib.registry.stores import EndUpload, Link, Staged, StagedStore
+from chalicelib.registry.stores import Actor, EndUpload, Link, Staged, StagedStore
 from chalicelib.registry.uploads import LEASE_SECONDS, Uploads
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -46,14 +46,14 @@ class Adoption:
             source is not None and self.adopt(source, digest) and self.blobs.mount(repository, digest, source)
         )
 
-    def delete(self, repository: Repository, digest: Digest) -> None:
+    def delete(self, repository: Repository, digest: Digest, actor: Actor | None = None) -> None:
         """As `Blobs.delete`: what a client was told is there can be deleted."""
         try:
-            self.blobs.delete(repository, digest)
+            self.blobs.delete(repository, digest, actor)
         except RegistryError as error:
             if error.code is not ErrorCode.BLOB_UNKNOWN or not self.adopt(repository, digest):
                 raise
-            self.blobs.delete(repository, digest)
+            self.blobs.delete(repository, digest, actor)
 
     def adopt(self, repository: Repository, digest: Digest) -> bool:
         """Whether the repository has the blob now, by this call or one beside it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.registry.stores import (
+    Actor,
     Change,
     CountBlob,
     EndDirect,
@@ -16,6 +17,7 @@ from chalicelib.registry.stores import (
     PutLink,
     RemoveLink,
     Transactions,
+    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -84,8 +86,8 @@ class Blobs:
         refused = self.transactions.write(link_changes(repository, link))
         return not refused or any(isinstance(change, PutLink) for change in refused)
 
-    def delete(self, repository: Repository, digest: Digest) -> None:
-        """Take the blob out of the repository.
+    def delete(self, repository: Repository, digest: Digest, actor: Actor | None = None) -> None:
+        """Take the blob out of the repository; the audit trail tells of it where somebody asked for it.
 
         Raises BLOB_UNKNOWN (404), or DENIED (405) while a manifest there names it.
         """
@@ -98,6 +100,8 @@ class Blobs:
                 RemoveLink(repository, digest),
                 CountBlob(repository.account, digest, links=-1),
             ]
+            if actor is not None:
+                changes.append(WriteAudit(repository, actor, "delete-blob", digest))
             if not self.transactions.write(changes):
                 return
         raise busy()

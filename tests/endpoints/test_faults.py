@@ -105,6 +105,13 @@ class Pusher:
             # Nobody knows: it may have been written before its answer was lost.
             self.acknowledged.pop((repository.name, tag), None)
 
+    def log_in(self) -> None:
+        """Undisturbed, before the token of before has expired."""
+        rate, self.faults.rate = self.faults.rate, 0.0
+        scopes = [f"repository:{one.name}:pull,push,delete" for one in REPOSITORIES]
+        self.driver.log_in(" ".join(scopes))
+        self.faults.rate = rate
+
     def _upload(self, repository: Repository, content: bytes) -> bool:
         way = self.faults.random.choice([self._whole, self._streamed, self._through_a_gateway, self._mounted])
         digest = Digest.of(content)
@@ -191,16 +198,10 @@ def pusher(driver: Driver, faults: Faults) -> Iterator[Pusher]:
         uploads = driver.deployment.services.uploads
         object.__setattr__(uploads, "clock", lambda: now[0])
         patch.setattr(driver.deployment.services.revocations, "clock", lambda: 1.0)
-        driver.repository = REPOSITORIES[0].name
-        driver.authorization = all_rights(driver)
-        yield Pusher(driver, faults, now)
+        pusher = Pusher(driver, faults, now)
+        pusher.log_in()
+        yield pusher
         object.__setattr__(uploads, "clock", time.time)
-
-
-def all_rights(driver: Driver) -> str:
-    scopes = [f"repository:{one.name}:pull,push,delete" for one in REPOSITORIES]
-    driver.log_in(" ".join(scopes))
-    return driver.authorization
 
 
 def test_no_push_is_half_published_and_no_session_is_stuck(pusher: Pusher) -> None:
@@ -208,6 +209,8 @@ def test_no_push_is_half_published_and_no_session_is_stuck(pusher: Pusher) -> No
     pusher.faults.rate = 0.05
     for number in range(1, PUSHES):
         pusher.push(number)
+        if number % 50 == 0:
+            pusher.log_in()
     pusher.faults.rate = 0.0
 
     deployment = pusher.driver.deployment
