@@ -87,7 +87,7 @@ class SignedIn:
     at: int = 0
 
     def principal(self, access: tuple[Scope, ...]) -> Principal:
-        return replace(self.credential.principal(access), issued=self.at)
+        return replace(self.credential.principal(access), issued=self.at, expires=self.expires)
 
     @property
     def expires(self) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -172,6 +173,23 @@ def test_a_capability_ends_with_its_hour(estate: Estate) -> None:
     push = Push(estate)
     estate.ground.clock.advance(CAPABILITY_SECONDS + 1)
     assert push.close().status == 404
+
+
+@pytest.mark.parametrize("by_token", [True, False])
+def test_an_upload_ends_when_its_credential_expires(estate: Estate, *, by_token: bool) -> None:
+    ends = int(estate.ground.clock.now) + 600
+    expires = datetime.fromtimestamp(ends, UTC).isoformat()
+    estate.robot("acme-owner", "brief", "shop", ("dev/*", "pull,push"), expires=expires)
+    caller = estate.caller("brief")
+    opener = caller.with_token(SCOPE) if by_token else caller
+    location = opener.v2("POST", "/v2/dev/app/blobs/uploads/").headers["location"]
+    nobody = Caller(estate.ground.deployment)
+    estate.ground.clock.advance(598)
+    answer = nobody.v2("PATCH", location, body=LAYER[:3])
+    assert answer.status == 202
+    estate.ground.clock.advance(2)
+    late = nobody.v2("PATCH", answer.headers["location"], body=LAYER[3:])
+    assert late.status == 404
 
 
 def test_of_two_rotations_at_once_one_wins_and_the_other_is_told(estate: Estate) -> None:
