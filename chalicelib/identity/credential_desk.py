@@ -183,12 +183,20 @@ class CredentialDesk:
         return self._put(before, after, self._witness(by, before, after))
 
     def rotate(
-        self, by: Credential, before: Credential, overlap: int, *, proof: Secret | None = None
+        self,
+        by: Credential,
+        before: Credential,
+        overlap: int,
+        *,
+        proof: Secret | None = None,
+        is_versioned: bool = False,
     ) -> tuple[Credential, str]:
         """A new secret; the one before lives for `overlap` seconds more, a week at most.
 
         Everybody may rotate their own, with a secret (`proof`) that is not on its way out: whoever has stolen
-        one must not undo its rotation. Raises INVALID, STALE when two rotations race.
+        one must not undo its rotation. Two that are told to rotate at once must not end the secret that all
+        others still have: while one is on its way out, the next takes an overlap of 0, or a caller who has
+        said which version they rotate (`is_versioned`). Raises INVALID, CONFLICT, STALE when two race.
         """
         if by.id != before.id:
             self._require_authority(by, before)
@@ -200,6 +208,12 @@ class CredentialDesk:
             raise RefusedError(Reason.INVALID, "this credential has no secret to rotate")
         if not 0 <= overlap <= OVERLAP_LIMIT_SECONDS:
             raise RefusedError(Reason.INVALID, f"the overlap is 0 to {OVERLAP_LIMIT_SECONDS} seconds")
+        if overlap and not is_versioned and before.has_outgoing(self.clock()):
+            message = (
+                f"{before.id!r} was rotated, and the secret before still lives: name the version you have "
+                "read in If-Match, or end all secrets but the new one with an overlap of 0 seconds"
+            )
+            raise RefusedError(Reason.CONFLICT, message)
         secret = make_secret()
         after = rotated(before, hash_secret(secret), int(self.clock()), overlap)
         if not self.store.put(after, revoke=after.generation > before.generation):

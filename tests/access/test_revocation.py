@@ -126,9 +126,29 @@ def test_a_push_goes_on_through_a_rotation_with_overlap(estate: Estate) -> None:
 
 def test_the_second_rotation_ends_the_secret_before_the_last(estate: Estate) -> None:
     push = Push(estate)
-    change(estate, "POST", "/credentials/ci/rotation", {"overlap_seconds": 600})
-    change(estate, "POST", "/credentials/ci/rotation", {"overlap_seconds": 600})
+    owner, rotation = estate.caller("acme-owner"), ("POST", "/credentials/ci/rotation")
+    etag = owner.api(*rotation, {"overlap_seconds": 600}).headers["etag"]
+    estate.ground.let_revocations_arrive()
+    assert push.bearer.v2("GET", "/v2/").status == 200
+    assert owner.api(*rotation, {"overlap_seconds": 600}, if_match=etag).status == 201
     assert push.caller.v2("GET", "/v2/").status == 401
+    estate.ground.let_revocations_arrive()
+    assert push.bearer.v2("GET", "/v2/").status == 401, "its token ends with it"
+
+
+def test_a_second_rotation_while_the_first_goes_on_says_that_it_means_it(estate: Estate) -> None:
+    """Two pipelines that rotate by schedule would else end the secret that every job still has."""
+    push = Push(estate)
+    owner, rotation = estate.caller("acme-owner"), ("POST", "/credentials/ci/rotation")
+    assert owner.api(*rotation, {"overlap_seconds": 600}).status == 201
+    assert owner.api(*rotation, {"overlap_seconds": 600}).status == 409
+    assert owner.api(*rotation, {"overlap_seconds": 600}, if_match="*").status == 409
+    assert push.caller.v2("GET", "/v2/").status == 200
+    assert owner.api(*rotation, {"overlap_seconds": 0}).status == 201
+    assert push.caller.v2("GET", "/v2/").status == 401
+    assert owner.api(*rotation, {"overlap_seconds": 600}).status == 201
+    estate.ground.clock.advance(601)
+    assert owner.api(*rotation, {"overlap_seconds": 600}).status == 201
 
 
 def test_a_secret_that_was_rotated_away_cannot_rotate_it_back(estate: Estate) -> None:
