@@ -6,6 +6,7 @@ there. What takes something away raises the generation, so that tokens made befo
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ GRANTS_LIMIT: Final = 50
 CLAIMS_LIMIT: Final = 20
 PATTERN_LIMIT: Final = 512
 TITLE_LIMIT: Final = 200
+# `repo:*` would be everybody whom the issuer knows.
+_SUBJECT: Final = re.compile(r"[^*]+|[^*:/|]*[:/|]+[^*:/|].*", re.DOTALL)
 # Their keys are fetched only where a deployment asks for it.
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 PAGE: Final = 100
@@ -400,8 +403,11 @@ def _check_trust(trust: Trust) -> None:
     if not _is_issuer(trust.issuer):
         message = "an issuer is an https:// URL of a host, without a user, a query or a fragment"
         raise RefusedError(Reason.INVALID, message)
-    if not trust.audience or not trust.subject.strip("*"):
-        raise RefusedError(Reason.INVALID, "a trust names an audience, and a subject that is not all wild")
+    if not trust.audience:
+        raise RefusedError(Reason.INVALID, "a trust names an audience")
+    if not _SUBJECT.fullmatch(trust.subject):
+        message = "a subject says whose it is before its first *, beyond a first separator: repo:acme/app:*"
+        raise RefusedError(Reason.INVALID, message)
     texts = [trust.issuer, trust.audience, trust.subject, *trust.claims, *trust.claims.values()]
     if len(trust.claims) > CLAIMS_LIMIT or max(map(len, texts)) > PATTERN_LIMIT:
         message = f"a trust has at most {CLAIMS_LIMIT} claims, each of at most {PATTERN_LIMIT} characters"
