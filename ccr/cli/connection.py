@@ -36,11 +36,11 @@ class Connection:
 def resolve(environ: Mapping[str, str], wanted: str = "") -> Connection:
     """The environment goes before the profile. Raises CliError (NOT_LOGGED_IN).
 
-    A secret goes to no other host and for no other id than it was stored for.
+    A secret goes to no other host, by no other scheme and for no other id than it was stored for.
     """
     name, profile = _selected(environ, wanted)
     url, username = _environment_url(environ), environ.get(environment.USERNAME.name, "")
-    if profile is not None and url and urlsplit(url).netloc != profile.host:
+    if profile is not None and url and urlsplit(url)[:2] != urlsplit(profile.url)[:2]:
         profile = None
     if profile is not None and username not in {"", profile.username}:
         profile = replace(profile, username=username, password="")

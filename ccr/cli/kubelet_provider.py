@@ -35,11 +35,16 @@ class Login:
 
 
 def respond(request: Document, options: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
-    """A CredentialProviderResponse; without a login for the hosts of others. Raises CliError."""
+    """A CredentialProviderResponse; without a login for the hosts of others. Raises CliError.
+
+    The image is chosen by whoever makes a pod, so the hosts are not: no secret goes to one that nobody named.
+    """
     host = host_of(str(request.get("image") or ""))
     auth = {}
     seconds = durations.seconds(options.cache_duration)
-    if not (hosts := _hosts(options, environ)) or host in hosts:
+    if not (hosts := _hosts(options, environ)):
+        raise CliError(f"which host is the credential for? give --registry, or set {environment.URL.name}")
+    if host in hosts:
         login = _login(request, options, environ, seconds)
         auth[host] = {"username": login.username, "password": login.password}
         seconds = login.seconds
@@ -91,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST",
         action="append",
         default=[],
-        help="answer for this host alone, whatever kubelet asks about; may be repeated (CCR_URL)",
+        help="answer for this host alone, whatever kubelet asks about; may be repeated; required (CCR_URL)",
     )
     parser.add_argument(
         "--cache-duration",

@@ -7,6 +7,7 @@ there. What takes something away raises the generation, so that tokens made befo
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ GRANTS_LIMIT: Final = 50
 CLAIMS_LIMIT: Final = 20
 PATTERN_LIMIT: Final = 512
 TITLE_LIMIT: Final = 200
+# `repo:*` would be everybody whom the issuer knows.
+_SUBJECT: Final = re.compile(r"[^*]+|[^*:/|]*[:/|]+[^*:/|].*", re.DOTALL)
 # Their keys are fetched only where a deployment asks for it.
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 PAGE: Final = 100
@@ -190,12 +193,20 @@ class CredentialDesk:
         return self._put(before, after, self._witness(by, before, after))
 
     def rotate(
-        self, by: Credential, before: Credential, overlap: int, *, proof: Secret | None = None
+        self,
+        by: Credential,
+        before: Credential,
+        overlap: int,
+        *,
+        proof: Secret | None = None,
+        is_versioned: bool = False,
     ) -> tuple[Credential, str]:
         """A new secret; the one before lives for `overlap` seconds more, a week at most.
 
         Everybody may rotate their own, with a secret (`proof`) that is not on its way out: whoever has stolen
-        one must not undo its rotation. Raises INVALID, STALE when two rotations race.
+        one must not undo its rotation. Two that are told to rotate at once must not end the secret that all
+        others still have: while one is on its way out, the next takes an overlap of 0, or a caller who has
+        said which version they rotate (`is_versioned`). Raises INVALID, CONFLICT, STALE when two race.
         """
         if by.id != before.id:
             self._require_authority(by, before)
@@ -207,6 +218,12 @@ class CredentialDesk:
             raise RefusedError(Reason.INVALID, "this credential has no secret to rotate")
         if not 0 <= overlap <= OVERLAP_LIMIT_SECONDS:
             raise RefusedError(Reason.INVALID, f"the overlap is 0 to {OVERLAP_LIMIT_SECONDS} seconds")
+        if overlap and not is_versioned and before.has_outgoing(self.clock()):
+            message = (
+                f"{before.id!r} was rotated, and the secret before still lives: name the version you have "
+                "read in If-Match, or end all secrets but the new one with an overlap of 0 seconds"
+            )
+            raise RefusedError(Reason.CONFLICT, message)
         secret = make_secret()
         after = rotated(before, hash_secret(secret), int(self.clock()), overlap)
         if not self.store.put(after, revoke=after.generation > before.generation):
@@ -401,8 +418,11 @@ def _check_trust(trust: Trust) -> None:
     if not _is_issuer(trust.issuer):
         message = "an issuer is an https:// URL of a host, without a user, a query or a fragment"
         raise RefusedError(Reason.INVALID, message)
-    if not trust.audience or not trust.subject.strip("*"):
-        raise RefusedError(Reason.INVALID, "a trust names an audience, and a subject that is not all wild")
+    if not trust.audience:
+        raise RefusedError(Reason.INVALID, "a trust names an audience")
+    if not _SUBJECT.fullmatch(trust.subject):
+        message = "a subject says whose it is before its first *, beyond a first separator: repo:acme/app:*"
+        raise RefusedError(Reason.INVALID, message)
     texts = [trust.issuer, trust.audience, trust.subject, *trust.claims, *trust.claims.values()]
     if len(trust.claims) > CLAIMS_LIMIT or max(map(len, texts)) > PATTERN_LIMIT:
         message = f"a trust has at most {CLAIMS_LIMIT} claims, each of at most {PATTERN_LIMIT} characters"

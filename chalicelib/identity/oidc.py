@@ -25,6 +25,9 @@ KEYS_SECONDS: Final = 600
 AGAIN_SECONDS: Final = 30
 # After an issuer has not answered; everybody who asks in between is refused.
 RETRY_SECONDS: Final = 5
+# An honest issuer has answered by then. Who waits holds a thread of the registry, so few do.
+WAIT_SECONDS: Final = 1.0
+WAITERS: Final = 8
 ISSUERS: Final = 100
 KEYS: Final = 100
 LONGEST_SECONDS: Final = 24 * 3600
@@ -87,6 +90,7 @@ class IdTokenVerifier:
     clock: Callable[[], float] = time.time
     _issuers: OrderedDict[str, _Issuer] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(WAITERS))
 
     def verify(self, token: str, trust: Trust) -> Verdict:
         """Distrust is for whatever is wrong: signature, issuer, audience, time, subject, claims."""
@@ -132,11 +136,24 @@ class IdTokenVerifier:
     def _entry(self, name: str, id_: str) -> dict[str, Any] | None:
         """None where the issuer has no such key, or does not say which it has."""
         issuer = self._issuer(name)
-        if id_ not in issuer.by_id or self._is_old(issuer):
-            with issuer.lock:
+        if (id_ not in issuer.by_id or self._is_old(issuer)) and self._takes(issuer.lock):
+            try:
                 if (id_ not in issuer.by_id or self._is_old(issuer)) and self.clock() >= issuer.again:
                     self._fetch(name, issuer)
+            finally:
+                issuer.lock.release()
         return None if self._is_old(issuer) else issuer.by_id.get(id_)
+
+    def _takes(self, lock: threading.Lock) -> bool:
+        """Not for as long as an issuer likes to take."""
+        if lock.acquire(blocking=False):
+            return True
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            return lock.acquire(timeout=WAIT_SECONDS)
+        finally:
+            self._waiting.release()
 
     def _issuer(self, name: str) -> _Issuer:
         with self._lock:
@@ -174,6 +191,10 @@ def _check_trusted(claims: Mapping[str, Any], trust: Trust) -> None:
         raise _DistrustError("the subject is no text")
     if claims["exp"] - claims["iat"] > LONGEST_SECONDS:
         raise _DistrustError(f"the token lives longer than {LONGEST_SECONDS // 3600} hours")
+    # A token for several audiences is in the hands of each, and may name the one that it was made for.
+    is_shared = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+    if is_shared and claims.get("azp", trust.audience) != trust.audience:
+        raise _DistrustError(f"the token was made for {_said(claims, 'azp')}, beside its audience")
     for name, pattern in [("sub", trust.subject), *trust.claims.items()]:
         if not _is_like(claims.get(name), pattern):
             what = "the subject" if name == "sub" else f"the claim {name}"

@@ -91,7 +91,7 @@ class SignedIn:
     at: int = 0
 
     def principal(self, access: tuple[Scope, ...]) -> Principal:
-        return replace(self.credential.principal(access), issued=self.at)
+        return replace(self.credential.principal(access), issued=self.at, expires=self.expires)
 
     @property
     def expires(self) -> int | None:
@@ -103,6 +103,9 @@ class SignedIn:
 @dataclass(slots=True)
 class SignIn:
     """The row is read every time; only the slow hash of a password is remembered, for a minute.
+
+    The lock of a credential is against guesses at a password. What cannot be guessed is tried all the same:
+    else any stranger who fails on purpose would keep a robot or a trust out, minute for minute.
 
     Every refusal of somebody who is named is counted, so that locks end it, and told in the trail, up to
     `RECORDED_A_MINUTE`; how many were not is told with the next one.
@@ -137,15 +140,19 @@ class SignIn:
             return None
         began = self.clock()
         found = self._look_up(id_, address, registries)
-        credential = found.credential
+        credential, wait = found.credential, wait_seconds(found.by_credential, began)
         detail = {"by": "id_token"} if is_exchange else {}
         if credential is not None and (credential.kind is Kind.TRUST or is_exchange):
             reason = self._distrust(credential, secret)
             if not reason:
                 return self._signed_in(found, None, address, began)
             detail = {"by": "id_token", "reason": reason}
-        elif (proof := self._proof(credential, secret)) is not None:
-            return self._signed_in(found, proof, address, began)
+        elif is_generated(secret) or not wait:
+            proof = self._proof(credential, secret)
+            if proof is not None:
+                return self._signed_in(found, proof, address, began)
+        if wait:
+            raise LockedError(wait, _LOCKED_CREDENTIAL)
         self._failed(id_, address, found, detail)
         return None
 
@@ -154,7 +161,7 @@ class SignIn:
     ) -> SignedIn | None:
         """For a refresh token that has been verified, given for the secret of that id. Raises LockedError.
 
-        One read, and a write for each failure: a token that was taken away is a guess like any other.
+        One read, and a write for each failure, which is the address's alone: nobody guesses such a token.
         """
         now = self.clock()
         found = self._look_up(id_, address, registries)
@@ -163,7 +170,7 @@ class SignIn:
             for one in credential.secrets:
                 if one.id == secret and one.lives(now):
                     return self._signed_in(found, one, address, now)
-        self._failed(id_, address, found, {"by": "refresh_token"})
+        self._failed(id_, address, found, {"by": "refresh_token"}, counts_for_credential=False)
         return None
 
     def by_token(self, principal: Principal, address: str) -> SignedIn | None:
@@ -176,17 +183,14 @@ class SignIn:
         return self._signed_in(found, None, address, now)
 
     def _look_up(self, id_: str, address: str, registries: Collection[str]) -> Found:
+        """Raises LockedError for the address."""
         now, source = self.clock(), origin(address)
         if (until := self._locked.get(source, 0)) > now:
             raise LockedError(math.ceil(until - now), _LOCKED_ADDRESS)
         found = self.directory.look_up(id_, source, registries)
-        of_credential, of_address = (
-            wait_seconds(one, now) for one in (found.by_credential, found.by_address)
-        )
-        if of_credential or of_address:
+        if wait := wait_seconds(found.by_address, now):
             self._remember_lock(source, found.by_address)
-            why = _LOCKED_ADDRESS if of_address >= of_credential else _LOCKED_CREDENTIAL
-            raise LockedError(max(of_credential, of_address), why)
+            raise LockedError(wait, _LOCKED_ADDRESS)
         return found
 
     def _distrust(self, credential: Credential, token: str) -> str:
@@ -234,10 +238,20 @@ class SignIn:
             self.directory.used(credential, address, now)
         return SignedIn(credential, found.registries, secret, int(began * 1000))
 
-    def _failed(self, id_: str, address: str, found: Found, detail: Mapping[str, str]) -> None:
+    def _failed(
+        self,
+        id_: str,
+        address: str,
+        found: Found,
+        detail: Mapping[str, str],
+        *,
+        counts_for_credential: bool = True,
+    ) -> None:
         now, source = int(self.clock()), origin(address)
         by_address = after_failure(found.by_address, ADDRESS, now)
-        self.directory.failed(f"credential#{id_}", after_failure(found.by_credential, CREDENTIAL, now), now)
+        if counts_for_credential:
+            by_credential = after_failure(found.by_credential, CREDENTIAL, now)
+            self.directory.failed(f"credential#{id_}", by_credential, now)
         self.directory.failed(f"address#{source}", by_address, now)
         self._remember_lock(source, by_address)
         # Also for a credential that is not there, so that a failure always costs the same.

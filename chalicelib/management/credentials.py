@@ -98,8 +98,13 @@ def rotate_credential(id: IdPath, rotation: RotationIn) -> Response[CredentialMa
     services, caller = services_of(router.context), caller_of(router.context)
     before = services.desk.get(caller.credential, id)
     caller.check_version("credential", id, before.version)
-    overlap = rotation.overlap_seconds
-    after, secret = services.desk.rotate(caller.credential, before, overlap, proof=caller.secret)
+    after, secret = services.desk.rotate(
+        caller.credential,
+        before,
+        rotation.overlap_seconds,
+        proof=caller.secret,
+        is_versioned=caller.if_match not in {"", "*"},
+    )
     out = CredentialMade(**_credential(after).model_dump(), secret=secret)
     return answered(out, status=201, version=after.version)
 

@@ -25,7 +25,8 @@ GRANT_PATTERN: Final = rf"^{_COMPONENT}(/[a-z0-9._*-]+)*$"
 SOURCE: Final = f"^{_PATH}(:{_TAG}|@{_DIGEST})?$"
 TARGET: Final = f"^{_PATH}(:{_TAG})?$"
 ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
-SUBJECT: Final = r"[^*]"
+# Without a *, or with a name beyond the first separator before it.
+SUBJECT: Final = r"^[^*]+$|^[^*:/|]*[:/|]+[^*:/|]"
 # Of a credential: no control characters, and no others that change how a line looks.
 TITLE: Final = r"^[^\x00-\x1f\x7f-\xa0\xad\u2000-\u200f\u2028-\u202f\u2066-\u206f\ufeff]*$"
 

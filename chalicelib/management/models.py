@@ -136,7 +136,7 @@ class TrustModel(Strict):
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=ISSUER)]
     audience: Annotated[str, StringConstraints(min_length=1, max_length=512)]
     subject: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=SUBJECT)] = Field(
-        description="in which * is any text: repo:acme/app:ref:refs/heads/*"
+        description="in which * is any text, once it has said whose: repo:acme/app:ref:refs/heads/*"
     )
     claims: Annotated[dict[str, str], Field(max_length=20)] = Field(default_factory=dict)
 

@@ -128,6 +128,19 @@ def test_the_environment_alone_is_a_login(stranger: Terminal) -> None:
     assert not stranger.config.exists()
 
 
+def test_a_secret_that_was_stored_for_tls_does_not_go_in_clear_text(terminal: Terminal) -> None:
+    """To a port of this machine here, where nothing would be warned of."""
+    stored = json.loads(terminal.config.read_text())
+    secure = stored["profiles"]["default"]["url"].replace("http://", "https://")
+    stored["profiles"]["default"]["url"] = secure
+    terminal.config.write_text(json.dumps(stored))
+    terminal.environ["CCR_URL"] = secure
+    assert terminal.try_ccr("whoami").exit_code != 3, "it is tried"
+    terminal.environ["CCR_URL"] = terminal.registry.url
+    ended = terminal.try_ccr("whoami")
+    assert (ended.exit_code, "CCR_PASSWORD" in ended.err) == (3, True)
+
+
 @pytest.mark.parametrize(
     "environ", [{"CCR_URL": "https://other.example.id"}, {"CCR_USERNAME": "somebody-else"}]
 )

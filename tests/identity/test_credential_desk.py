@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from chalicelib.identity.refusals import Reason, RefusedError
 from chalicelib.identity.roles import EVERY_PROJECT, Role
 from chalicelib.identity.secret import is_generated, matches
 from chalicelib.identity.tenancy import Registry, Tenancy
+from chalicelib.management.forms import SUBJECT
 from tests.identity.memory import NOW, Clock, Credentials, Tenants
 
 TRUST = Trust("https://issuer.example", "ccr", "repo:acme/app:*", {"ref": "refs/heads/main"})
@@ -233,6 +235,13 @@ def test_only_an_operator_makes_users_of_another_account(
         pytest.param(replace(TRUST, subject=""), id="no subject"),
         pytest.param(replace(TRUST, subject="*"), id="any subject"),
         pytest.param(replace(TRUST, subject="***"), id="any subject in more words"),
+        pytest.param(replace(TRUST, subject="*:*"), id="any subject in two parts"),
+        pytest.param(replace(TRUST, subject="repo:*"), id="everybody of the issuer"),
+        pytest.param(replace(TRUST, subject="repo*:acme/app"), id="wild before it says whose"),
+        pytest.param(replace(TRUST, subject="repo://*"), id="separators alone"),
+        pytest.param(replace(TRUST, subject=":*acme"), id="wild right after the separator"),
+        pytest.param(replace(TRUST, subject="*@acme.example"), id="wild in front"),
+        pytest.param(replace(TRUST, subject="some*"), id="no separator"),
         pytest.param(replace(TRUST, subject="x" * (PATTERN_LIMIT + 1)), id="a long subject"),
         pytest.param(replace(TRUST, claims={"ref": "x" * (PATTERN_LIMIT + 1)}), id="a long claim"),
         pytest.param(replace(TRUST, claims={str(n): "x" for n in range(CLAIMS_LIMIT + 1)}), id="many claims"),
@@ -240,6 +249,31 @@ def test_only_an_operator_makes_users_of_another_account(
 )
 def test_a_trust_names_whom_it_trusts(desk: CredentialDesk, maintainer: Credential, trust: Trust) -> None:
     refused(Reason.INVALID, lambda: desk.create_trust(maintainer, "gh", "shop", grants("dev/*"), trust))
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "someone",
+        "repo:acme/*",
+        "repo:acme/app:ref:refs/heads/*",
+        "repo:acme*",
+        "system:serviceaccount:shop:*",
+        "auth0|5f7c*",
+        "spiffe://cluster.example/ns/shop/*",
+    ],
+)
+def test_a_subject_may_be_wild_once_it_has_said_whose(
+    desk: CredentialDesk, maintainer: Credential, subject: str
+) -> None:
+    trust = replace(TRUST, subject=subject)
+    assert desk.create_trust(maintainer, "gh", "shop", grants("dev/*"), trust).trust == trust
+    assert re.search(SUBJECT, subject), "the document says so, too"
+
+
+@pytest.mark.parametrize("subject", ["", "*", "*:*", "repo:*", "repo*:acme/app", "repo://*", "some*"])
+def test_the_document_says_which_subjects_are_refused(subject: str) -> None:
+    assert re.search(SUBJECT, subject) is None
 
 
 def test_a_trust_has_no_secret(desk: CredentialDesk, maintainer: Credential) -> None:

@@ -16,6 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from chalicelib.identity import oidc as module
 from chalicelib.identity.credentials import Trust
 from chalicelib.identity.oidc import (
     AGAIN_SECONDS,
@@ -235,6 +236,12 @@ class In:
         pytest.param({"iss": ["x"]}, False, id="issuer a list"),
         pytest.param({"aud": "other"}, False, id="another audience"),
         pytest.param({"aud": ["other", AUDIENCE]}, True, id="several audiences"),
+        pytest.param({"aud": ["other", AUDIENCE], "azp": AUDIENCE}, True, id="several, made for this one"),
+        pytest.param({"aud": ["other", AUDIENCE], "azp": "other"}, False, id="several, made for another"),
+        pytest.param({"aud": ["other", AUDIENCE], "azp": None}, True, id="several, made for nobody named"),
+        pytest.param({"aud": ["other", AUDIENCE], "azp": [AUDIENCE]}, False, id="several, made for a list"),
+        pytest.param({"aud": AUDIENCE, "azp": "a client"}, True, id="one, asked for by a client"),
+        pytest.param({"aud": [AUDIENCE], "azp": "a client"}, True, id="one in a list, asked for by a client"),
         pytest.param({"aud": []}, False, id="no audience in a list"),
         pytest.param({"aud": None}, False, id="no audience"),
         pytest.param({"aud": {AUDIENCE: 1}}, False, id="audience an object"),
@@ -471,6 +478,42 @@ def test_a_slow_issuer_keeps_no_other_and_no_known_key_waiting(
         assert not waiting.done()
         go_on.set()
         assert waiting.result(30).claims is None
+
+
+class Slow:
+    """Fetches once it is told to."""
+
+    def __init__(self) -> None:
+        self.reached, self.go_on, self.source = (
+            threading.Event(),
+            threading.Event(),
+            IssuerKeys(loopback=True),
+        )
+
+    def fetch(self, issuer: str) -> Mapping[str, Any]:
+        self.reached.set()
+        assert self.go_on.wait(60)
+        return self.source.fetch(issuer)
+
+
+@pytest.mark.parametrize(("seconds", "waiters"), [(0.01, 1), (3600, 0)], ids=["not long", "not many"])
+def test_those_who_come_while_a_slow_issuer_is_asked_do_not_wait_for_it(
+    issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float, waiters: int
+) -> None:
+    """Else one trust in such an issuer would hold every thread of the registry."""
+    slow = Slow()
+    verifier = IdTokenVerifier(slow, clock)
+    monkeypatch.setattr(module, "WAIT_SECONDS", seconds)
+    verifier._waiting = threading.Semaphore(waiters)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(verifier.verify, issuer.token(), trust(issuer))
+        assert slow.reached.wait(60)
+        for _ in range(20):
+            assert verifier.verify(issuer.token(), trust(issuer)) is None
+        assert not asking.done()
+        slow.go_on.set()
+        assert asking.result(60) is not None
+    assert verifier.verify(issuer.token(), trust(issuer)) is not None
 
 
 def test_many_logins_at_once_fetch_the_keys_once(issuer: Issuer, verifier: IdTokenVerifier) -> None:
