@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint reference check bench kill-test round-trip session clean
+.PHONY: help run test lint reference check bench kill-test round-trip push-table session clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,8 @@ check: lint test ## what a change must pass
 bench: $(VENV)/dev.stamp ## measure pushes, pulls, requests and tokens, beside docker-registry where it is installed
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.tokens
+	$(BIN)/python -m tests.benchmarks.gateway
+	$(BIN)/python -m tests.benchmarks.push
 
 kill-test: $(VENV)/dev.stamp ## kill -9 of everything during pushes, 20 times on each engine set
 	$(BIN)/python -m tests.engines.kill --engines embedded --tries 20
@@ -42,6 +44,9 @@ round-trip: $(VENV)/dev.stamp ## push and pull a 1 GiB layer with every client o
 
 session: $(VENV)/dev.stamp ## an account, robots, promotion and rotation with docker and skopeo, step by step, each checked
 	$(BIN)/python -m tests.clients.session
+
+push-table: $(VENV)/dev.stamp ## which client pushes how large a layer to which deployment
+	$(BIN)/python -m tests.clients.push_table
 
 clean: ## remove the environments and caches, not .ccr
 	rm -rf $(VENV) .venv-engines .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,3 +24,15 @@ def registry(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def management(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one function URL event of /api/v1."""
     return deployment.manage(event, context)
+
+
+@app.lambda_function(name="adopt")
+def adopt(event: dict[str, Any], context: Any) -> None:
+    """Take notice of one S3 event: objects created under `staged/`."""
+    deployment.adopt(event, context)
+
+
+@app.lambda_function(name="verifier")
+def verifier(event: dict[str, Any], context: Any) -> None:
+    """Verify the direct upload that the event names."""
+    deployment.verify(event["session"], context.get_remaining_time_in_millis() / 1000)

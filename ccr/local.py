@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import uvicorn
 
+from ccr.edge.front_door import front_door
 from ccr.engines import dynamodb_local, ministack
 from ccr.engines.dynamodb_local import answer_after_commit, start_dynamodb_local
 from ccr.engines.ministack import start_ministack
@@ -31,7 +32,7 @@ from ccr.state import (
     lock,
     remember_engines,
 )
-from chalicelib.config import Settings, SettingsError, Variable
+from chalicelib.config import AWS, EDGE, FUNCTION, GATEWAY, Settings, SettingsError, Variable
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import CONNECTIONS, server_config
 from chalicelib.wiring import ADMINISTRATOR, Deployment
@@ -54,6 +55,11 @@ VARIABLES: Final = (
         "CCR_ENGINES",
         "embedded",
         "real: Amazon's DynamoDB Local instead of ministack (`make run ENGINES=real`)",
+    ),
+    Variable(
+        "CCR_GATEWAY_URL",
+        "one is started, unless `CCR_UPLOADS` has none",
+        "with `CCR_EMULATE=aws`: the upload gateway that the edge sends `/u/*` to",
     ),
 )
 
@@ -98,9 +104,19 @@ def serve(environ: MutableMapping[str, str]) -> None:
             if place.engines == "real" and "CCR_DYNAMODB_ENDPOINT" in running:
                 answer_after_commit(deployment.dynamodb)
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
-            config = server_config(create_application(deployment), place.connections)
             text = banner(_address(place, listener), place, password, deployment.settings)
-            _Announced(config, text).run(sockets=[listener])
+            with _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place) as application:
+                _Announced(server_config(application, place.connections), text).run(sockets=[listener])
+
+
+@contextmanager
+def _application(deployment: Deployment, gateway_url: str, place: Place) -> Iterator[Any]:
+    """The registry as a client meets it: alone, or behind the edge."""
+    if deployment.settings.emulate != AWS:
+        yield create_application(deployment)
+        return
+    with front_door(deployment, gateway_url, place.data / "engines") as edge:
+        yield edge
 
 
 @contextmanager
@@ -134,6 +150,9 @@ def registry_environment(
     told = {name: engine.endpoint for name, engine in running.items()}
     told["CCR_TOKEN_KEY"] = environ.get("CCR_TOKEN_KEY") or own.token_key
     told["CCR_CREATE_ON_PUSH"] = environ.get("CCR_CREATE_ON_PUSH") or "on"
+    if environ.get("CCR_EMULATE") == AWS:
+        told["CCR_ORIGIN_SECRET"] = environ.get("CCR_ORIGIN_SECRET") or secrets.token_hex(16)
+        told["CCR_UPLOADS"] = environ.get("CCR_UPLOADS") or f"{FUNCTION},{EDGE},{GATEWAY}"
     if running:
         told |= {"AWS_ACCESS_KEY_ID": own.access_key, "AWS_SECRET_ACCESS_KEY": own.secret_key}
         told["AWS_SESSION_TOKEN"] = ""

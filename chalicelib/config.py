@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 FUNCTION_URL: Final = "function-url"
+AWS: Final = "aws"
+
+# Who may carry the bytes of an upload.
+FUNCTION: Final = "function"
+EDGE: Final = "edge"
+GATEWAY: Final = "gateway"
+CARRIERS: Final = frozenset({FUNCTION, EDGE, GATEWAY})
 
 
 class Variable(NamedTuple):
@@ -55,15 +62,55 @@ VARIABLES: Final = (
     Variable("CCR_TABLE_PREFIX", "ccr-", "what the name of each table starts with"),
     Variable("AWS_REGION", "us-east-1", "the region of the bucket and the tables"),
     Variable(
-        "CCR_EMULATE", "nothing", "function-url: the local process behaves as the front end of a function URL"
+        "CCR_EMULATE",
+        "nothing",
+        "function-url: the local process behaves as the front end of a function URL; aws: as the whole "
+        "front door, with the edge functions run by Node.js and S3 behind the edge",
+    ),
+    Variable(
+        "CCR_UPLOADS",
+        "gateway locally, function on Lambda; `CCR_EMULATE` says its own",
+        "who may carry the bytes of an upload, with commas: function (4.5 MiB a request), edge (S3 itself, "
+        "for clients that send one PUT), gateway",
+    ),
+    Variable(
+        "CCR_REFUSE_STREAMS",
+        "off",
+        "on: where a function alone would carry an upload, clients that cannot cut a layer are refused as "
+        "they begin, and told of `ccr push`",
+    ),
+    Variable(
+        "CCR_ORIGIN_SECRET",
+        "none; made by `CCR_EMULATE=aws`",
+        "what the edge adds to each request, at least 16 characters: whoever comes without it is refused; to "
+        "rotate it, put the new one in front with a comma",
     ),
     Variable(
         "CCR_HEAD_BODY",
         "on behind a function URL, else off",
         "on: HEAD on a manifest answers with the body too, for a front end that counts it and takes it off",
     ),
+    Variable(
+        "CCR_VERIFIER_FUNCTION",
+        "none: this process verifies",
+        "the function that verifies direct uploads, by name or ARN; invoked asynchronously",
+    ),
     Variable("CCR_FAST_READS", "on", "off: read single rows through botocore instead of signing by hand"),
     Variable("CCR_DEBUG_BACKEND_CALLS", "off", "on: each answer says how many backend calls it took"),
+)
+
+
+GATEWAY_VARIABLES: Final = (
+    Variable(
+        "CCR_CAPABILITY_KEY",
+        "required",
+        "the key of upload capabilities alone, as `ccr capability-key` derives it from CCR_TOKEN_KEY; with a "
+        "comma two, while that is rotated",
+    ),
+    Variable("CCR_REGISTRY_URL", "required", "the registry function, which publishes what was verified here"),
+    Variable("CCR_ORIGIN_SECRET", "nothing", "what the registry function asks of whoever stands before it"),
+    Variable("CCR_UPLOADS_AT_ONCE", "8", "bodies received at once, each with up to 20 MB of memory"),
+    Variable("CCR_DRAIN_SECONDS", "110", "how long uploads may go on after SIGTERM"),
 )
 
 
@@ -92,16 +139,25 @@ class Settings:
     fast_reads: bool = False
     create_on_push: bool = False
     loopback_issuers: bool = False
+    uploads: frozenset[str] = frozenset({GATEWAY})
+    refuse_streams: bool = False
+    origin_secrets: tuple[str, ...] = field(default=(), repr=False)
+    verifier_function: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
         """Raises SettingsError."""
+        return cls.with_keys(_keys(environ), environ)
+
+    @classmethod
+    def with_keys(cls, token_keys: tuple[bytes, ...], environ: Mapping[str, str]) -> Settings:
+        """All the rest from the environment. Raises SettingsError."""
         emulate = environ.get("CCR_EMULATE", "")
-        if emulate not in {"", FUNCTION_URL}:
-            raise SettingsError(f"CCR_EMULATE takes nothing or {FUNCTION_URL}, not {emulate!r}")
+        if emulate not in {"", FUNCTION_URL, AWS}:
+            raise SettingsError(f"CCR_EMULATE takes nothing, {FUNCTION_URL} or {AWS}, not {emulate!r}")
         endpoint = environ.get("CCR_S3_ENDPOINT", "")
         return cls(
-            token_keys=_keys(environ),
+            token_keys=token_keys,
             region=environ.get("AWS_REGION") or "us-east-1",
             bucket=environ.get("CCR_BUCKET") or "ccr",
             table_prefix=environ.get("CCR_TABLE_PREFIX", "ccr-"),
@@ -117,21 +173,78 @@ class Settings:
             show_backend_calls=_switch(environ, "CCR_DEBUG_BACKEND_CALLS", default=False),
             fast_reads=_switch(environ, "CCR_FAST_READS", default=True),
             create_on_push=_switch(environ, "CCR_CREATE_ON_PUSH", default=False),
+            verifier_function=environ.get("CCR_VERIFIER_FUNCTION", ""),
             loopback_issuers=_switch(environ, "CCR_LOOPBACK_ISSUERS", default=False),
+            uploads=_uploads(environ),
+            refuse_streams=_switch(environ, "CCR_REFUSE_STREAMS", default=False),
+            origin_secrets=_origin_secrets(environ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Of an upload gateway on its own: no key that signs tokens."""
+
+    storage: Settings
+    capability_keys: tuple[bytes, ...] = field(repr=False)
+    registry_url: str
+    origin_secret: str = field(repr=False, default="")
+    uploads_at_once: int = 8
+    drain_seconds: int = 110
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> GatewaySettings:
+        """Raises SettingsError."""
+        url = environ.get("CCR_REGISTRY_URL", "").rstrip("/")
+        if not url.startswith(("http://", "https://")):
+            raise SettingsError(f"CCR_REGISTRY_URL starts with http:// or https://, not {url!r}")
+        return cls(
+            storage=Settings.with_keys((), environ),
+            capability_keys=_keys(environ, "CCR_CAPABILITY_KEY"),
+            registry_url=url,
+            origin_secret=next(iter(_origin_secrets(environ)), ""),
+            uploads_at_once=_number(environ, "CCR_UPLOADS_AT_ONCE", default=8, most=64),
+            drain_seconds=_number(environ, "CCR_DRAIN_SECONDS", default=110, most=3600),
+        )
+
+
+def _number(environ: Mapping[str, str], name: str, *, default: int, most: int) -> int:
+    value = environ.get(name) or str(default)
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
+        raise SettingsError(f"{name} takes a whole number from 1 to {most}, not {value!r}")
+    return int(value)
 
 
 def _behind_function_url(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("CCR_EMULATE")) or "AWS_LAMBDA_FUNCTION_NAME" in environ
 
 
-def _keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
+def _uploads(environ: Mapping[str, str]) -> frozenset[str]:
+    default = FUNCTION if _behind_function_url(environ) else GATEWAY
+    if environ.get("CCR_EMULATE") == AWS:
+        default = f"{FUNCTION},{EDGE},{GATEWAY}"
+    text = environ.get("CCR_UPLOADS") or default
+    carriers = frozenset(word.strip() for word in text.split(","))
+    if not carriers <= CARRIERS:
+        raise SettingsError(f"CCR_UPLOADS takes some of {', '.join(sorted(CARRIERS))}, not {text!r}")
+    return carriers
+
+
+def _origin_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    text = environ.get("CCR_ORIGIN_SECRET", "")
+    secrets = tuple(text.split(",")) if text else ()
+    if any(len(secret) < 16 for secret in secrets):
+        raise SettingsError("CCR_ORIGIN_SECRET takes at least 16 characters")
+    return secrets
+
+
+def _keys(environ: Mapping[str, str], name: str = "CCR_TOKEN_KEY") -> tuple[bytes, ...]:
     try:
-        keys = tuple(bytes.fromhex(text) for text in environ.get("CCR_TOKEN_KEY", "").split(","))
+        keys = tuple(bytes.fromhex(text) for text in environ.get(name, "").split(","))
     except ValueError as error:
-        raise SettingsError("CCR_TOKEN_KEY is not hexadecimal") from error
+        raise SettingsError(f"{name} is not hexadecimal") from error
     if min(map(len, keys)) < 32:
-        raise SettingsError("CCR_TOKEN_KEY takes at least 32 random bytes as hexadecimal digits")
+        raise SettingsError(f"{name} takes at least 32 random bytes as hexadecimal digits")
     return keys
 
 

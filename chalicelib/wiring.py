@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
 
 from chalicelib.aws import keys
 from chalicelib.aws.audit_store import DynamoTrail
@@ -15,6 +18,7 @@ from chalicelib.aws.calls import counted
 from chalicelib.aws.clients import (
     dynamodb_connection,
     is_throttled,
+    lambda_client,
     row_reads,
     s3_client,
     session,
@@ -27,13 +31,15 @@ from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.manifest_store import DynamoManifestStore
 from chalicelib.aws.provision import create_bucket, create_tables
 from chalicelib.aws.repository_store import DynamoRepositoryStore
+from chalicelib.aws.staged_store import S3StagedStore
 from chalicelib.aws.tables import bind
 from chalicelib.aws.tag_store import DynamoTagStore
 from chalicelib.aws.tenancy_store import DynamoTenancyStore
 from chalicelib.aws.transactions import DynamoTransactions
 from chalicelib.aws.upload_store import DynamoUploadStore
-from chalicelib.config import Settings
-from chalicelib.endpoints import routes
+from chalicelib.config import EDGE, Settings
+from chalicelib.endpoints import edge, routes
+from chalicelib.endpoints.authenticate import by_token
 from chalicelib.endpoints.dispatch import answer
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
@@ -46,25 +52,35 @@ from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.revocations import Revocations
 from chalicelib.identity.secret import hash_secret, matches
 from chalicelib.identity.sign_in import SignIn
-from chalicelib.identity.tenancy import Tenancy
+from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.identity.tokens import Tokens
 from chalicelib.openid.issuer_keys import IssuerKeys
+from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.staging import Staging
+from chalicelib.registry.stores import NOBODY
 from chalicelib.registry.uploads import Uploads
+from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
     from chalicelib.management.api import ManagementApi
+    from chalicelib.registry.direct import DirectUploads
+    from chalicelib.registry.verification import Verifier
 
 ADMINISTRATOR: Final = "admin"
+UPLOADS_AT_ONCE: Final = 6
+# To save what was verified, and for a slow call before that.
+VERIFIER_RESERVE_SECONDS: Final = 60
 
 
 class Deployment:
     """A registry on its tables and bucket, as function URL handlers."""
+
+    uploads_at_once = UPLOADS_AT_ONCE
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -79,21 +95,26 @@ class Deployment:
         reads = row_reads(settings, own, connection)
         self._reads = reads
         transactions = DynamoTransactions(connection, self._tables)
-        objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
+        self._own = own
+        objects = self._objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
         blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions)
+        uploads = Uploads(DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key)
+        staged = S3StagedStore(self._s3, settings.bucket) if EDGE in settings.uploads else None
+        adoption = Adoption(blobs, uploads, staged)
         credentials = DynamoCredentialStore(connection, self._tables, reads)
         self.credentials = credentials
         self.trail = DynamoTrail(self._tables)
-        self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads))
+        self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads), clear=self._clear)
         id_tokens = IdTokenVerifier(IssuerKeys(loopback=settings.loopback_issuers))
         self.sign_in = SignIn(credentials, id_tokens, self.trail)
-        self.desk = CredentialDesk(credentials, self.tenancy)
+        self.desk = CredentialDesk(credentials, self.tenancy, loopback_issuers=settings.loopback_issuers)
         self.services = Services(
             settings=settings,
             blobs=blobs,
-            uploads=Uploads(DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key),
+            uploads=uploads,
+            adoption=adoption,
             manifests=Manifests(
                 rows=manifests,
                 tags=tags,
@@ -101,6 +122,7 @@ class Deployment:
                 transactions=transactions,
                 staging=Staging(manifests, objects, transactions),
                 key_for=keys.manifest_key,
+                adopt=adoption.adopt if staged else None,
             ),
             discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables, reads)),
             credentials=credentials,
@@ -121,7 +143,6 @@ class Deployment:
         from chalicelib.management.services import ManagementServices  # noqa: PLC0415
 
         services, tables = self.services, self._tables
-        emptying = Emptying(DynamoContentStore(tables), services.manifests, services.blobs)
         return ManagementApi(
             ManagementServices(
                 sign_in=services.sign_in,
@@ -131,15 +152,61 @@ class Deployment:
                 manifests=services.manifests,
                 discovery=services.discovery,
                 promotion=Promotion(services.manifests, services.blobs, services.manifests.rows),
-                emptying=emptying,
+                emptying=self._emptying,
                 repositories=DynamoRepositoryStore(tables, self._reads),
                 answers=DynamoAnswerStore(tables, self._reads),
+                direct=self.direct,
+                opening=services.opening,
+                token_of=functools.partial(by_token, services),
             )
         )
 
+    @property
+    def _emptying(self) -> Emptying:
+        return Emptying(DynamoContentStore(self._tables), self.services.manifests, self.services.blobs)
+
+    def _clear(self, registry: Registry) -> None:
+        self._emptying.empty_registry(registry.account, registry.name, NOBODY)
+
+    @functools.cached_property
+    def direct(self) -> DirectUploads:
+        """Of the management function, and of the verifier."""
+        from chalicelib.aws.checked_store import S3CheckedStore  # noqa: PLC0415
+        from chalicelib.aws.direct_store import DynamoDirectStore  # noqa: PLC0415
+        from chalicelib.registry.direct import DirectUploads  # noqa: PLC0415
+        from chalicelib.registry.verification import Verifier  # noqa: PLC0415
+
+        settings = self.settings
+        sessions = DynamoDirectStore(self._tables, self._reads)
+        checked = S3CheckedStore(self._s3, settings.bucket, self._objects, is_amazon=not settings.s3_endpoint)
+        verifier = Verifier(sessions, checked, checked, self.services.blobs, keys.blob_key)
+        return DirectUploads(
+            sessions=sessions,
+            objects=checked,
+            parts=checked,
+            blobs=self.services.blobs,
+            verifier=verifier,
+            incoming_key=keys.incoming_key,
+            start=self._start_verifier(verifier),
+        )
+
+    def _start_verifier(self, verifier: Verifier) -> Callable[[str], None]:
+        if self.settings.verifier_function:
+            from chalicelib.aws.verifier_call import VerifierCall  # noqa: PLC0415
+
+            return VerifierCall(lambda_client(self._own), self.settings.verifier_function)
+        from chalicelib.management.background import Background  # noqa: PLC0415
+
+        return Background(verifier.verify)
+
+    def verify(self, session: str, seconds: float = math.inf) -> None:
+        """Verify a direct upload, and have it gone on with where `seconds` are too few."""
+        if not self.direct.verifier.verify(session, time.time() + seconds - VERIFIER_RESERVE_SECONDS):
+            self.direct.start(session)
+
     def manage(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
         """Answer a function URL event of the management function."""
-        return self._management.handle(event)
+        return self._from_edge(event, self._management.handle)
 
     def prepare(self) -> None:
         """Make the tables and the bucket where they are not there."""
@@ -152,27 +219,46 @@ class Deployment:
         return self.credentials.get(ADMINISTRATOR) is not None
 
     def set_admin(self, password: str) -> None:
-        """Make the administrator, or give it this password where it has another."""
+        """Make the administrator, or give it this password and life where it has another or none."""
         before = self.credentials.get(ADMINISTRATOR)
         if before is None:
             made = administrator(ADMINISTRATOR, self.settings.account, password, time.time())
             self.credentials.put(made)
-        elif not any(secret.expires is None and matches(password, secret.hash) for secret in before.secrets):
-            after = rotated(before, hash_secret(password), now=0, overlap=0)
-            self.credentials.put(after, revoke=True)
+            return
+        living = replace(before, is_disabled=False, expires=None)
+        if not any(secret.expires is None and matches(password, secret.hash) for secret in before.secrets):
+            self.credentials.put(rotated(living, hash_secret(password), now=0, overlap=0), revoke=True)
+        elif living != before:
+            self.credentials.put(replace(living, version=before.version + 1))
 
     def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
         """Answer a function URL event."""
-        return self._handle(event, None)
+        return self._from_edge(event, lambda seen: self._handle(seen, None))
 
     def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]:
         """Answer an event whose body comes beside it, however long."""
-        return self._handle(event, blocks)
+        return self._from_edge(event, lambda seen: self._handle(seen, blocks))
+
+    def adopt(self, event: Mapping[str, Any], _context: object = None) -> None:
+        """Take notice of an S3 event: objects were created under `staged/`."""
+        for record in event["Records"]:
+            self.services.adoption.receive(unquote_plus(record["s3"]["object"]["key"]))
 
     @staticmethod
     def carries_upload(method: str, path: str) -> bool:
         """Whether such a request is one for `streamed`."""
         return routes.carries_upload(method, path)
+
+    def _from_edge(
+        self, event: Mapping[str, Any], handle: Callable[[Mapping[str, Any]], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Where the deployment has an edge, nobody gets past it."""
+        secrets = self.settings.origin_secrets
+        try:
+            seen = edge.behind_edge(event, secrets)
+        except RegistryError as error:
+            return edge.denied(error)
+        return edge.for_edge(handle(seen)) if secrets else handle(seen)
 
     def _handle(self, event: Mapping[str, Any], blocks: Iterable[bytes] | None) -> dict[str, Any]:
         with counted() as calls:

@@ -23,6 +23,7 @@ WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "passthrough": ("embedded", {"CCR_BLOB_REDIRECT": "off"}),
     "real": ("real", {}),
     "function-url": ("embedded", {"CCR_EMULATE": "function-url"}),
+    "aws": ("embedded", {"CCR_EMULATE": "aws", "CCR_UPLOADS": "function,edge"}),
 }
 
 

@@ -11,13 +11,16 @@ import requests
 
 from ccr.cli.answers import Answer, Document
 from ccr.cli.connection import LOG_IN, Connection
-from ccr.cli.exits import CliError, Exit, of_status
+from ccr.cli.exits import CliError, Exit, PassingError, of_status
 
 PREFIX: Final = "/api/v1"
 PAGE: Final = 100
 USER_AGENT: Final = "ccr-cli"
 _SECONDS: Final = (10, 300)
 _LONGEST_WAIT: Final = 10
+# What OpenSSL says of an answer that is none of TLS; its versions differ.
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "record layer failure", "PACKET_LENGTH_TOO_LONG")
+_PASSING: Final = frozenset({429, 500, 502, 503, 504})
 _WHAT_TO_DO: Final[Mapping[int, str]] = {
     401: f"check the id and the secret, then {LOG_IN}",
     403: "ask an owner of the account for a role that may",
@@ -63,6 +66,10 @@ class Api:
             answer = self._send("POST", path, body=body, headers=headers)
         return self._answer(answer)
 
+    def post(self, path: str, body: Document | None = None) -> Answer:
+        """For what may happen twice. Raises PassingError where it is worth another try."""
+        return self._answer(self._send("POST", path, body=body or {}))
+
     def change(self, path: str, body: Document, version: str = "") -> Answer:
         return self._answer(self._send("PATCH", path, body=body, headers=_if_match(version)))
 
@@ -87,9 +94,7 @@ class Api:
         try:
             return self._session.request(method, url, allow_redirects=False, **options)
         except requests.exceptions.SSLError as error:
-            raise _unreachable(
-                self.connection, "its TLS certificate is not one that this machine trusts"
-            ) from error
+            raise _unreachable(self.connection, tls_problem(self.connection, error)) from error
         except requests.exceptions.ConnectTimeout as error:
             raise _unreachable(self.connection, "it does not answer in time") from error
         except requests.exceptions.ConnectionError as error:
@@ -110,20 +115,32 @@ class Api:
             return Answer(document, version, "Idempotency-Replayed" in answer.headers)
         if document is None or "detail" not in document:
             raise self._stranger(answer)
-        raise CliError(_message(answer, document), of_status(answer.status_code), document)
+        busy = answer.status_code == 409 and "Retry-After" in answer.headers
+        kind = PassingError if busy or answer.status_code in _PASSING else CliError
+        error = kind(_message(answer, document), of_status(answer.status_code), document)
+        if isinstance(error, PassingError) and "Retry-After" in answer.headers:
+            error.wait = _seconds(answer)
+        raise error
 
     def _stranger(self, answer: requests.Response) -> CliError:
         if 300 <= answer.status_code < 400:
             target = answer.headers.get("Location", "elsewhere")
             return _unreachable(self.connection, f"it sends on to {target[:200]!r}: log in there")
         if answer.status_code >= 500:
-            return CliError(f"{self.connection.host} answers {answer.status_code}: try again")
+            return PassingError(f"{self.connection.host} answers {answer.status_code}: try again")
         return _unreachable(
             self.connection, f"what answers ({answer.status_code}) is no CCR with a management API"
         )
 
 
-class _LostError(CliError):
+def tls_problem(connection: Connection, error: Exception) -> str:
+    """Whether the other side has a certificate that is not trusted, or no TLS at all."""
+    if any(sign in repr(error) for sign in _NO_TLS):
+        return f"it does not speak TLS: try http://{connection.host}"
+    return "its TLS certificate is not one that this machine trusts"
+
+
+class _LostError(PassingError):
     """The request may have arrived."""
 
 
@@ -144,8 +161,9 @@ def _message(answer: requests.Response, problem: Document) -> str:
         where = ".".join(str(one) for one in entry["at"] if one != "body")
         parts.append(f"{where}: {entry['detail']}")
     hint = _WHAT_TO_DO.get(answer.status_code, "")
-    if answer.status_code == 429 and "Retry-After" in answer.headers:
-        hint = f"Retry-After: {answer.headers['Retry-After']}"
+    after = answer.headers.get("Retry-After", "")
+    if answer.status_code == 429 and after and f"{after} seconds" not in parts[0]:
+        hint = f"try again in {after} seconds"
     return "; ".join([*parts, *([hint] if hint else [])]).replace("\n", " ")
 
 

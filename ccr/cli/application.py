@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 from typer.core import TyperGroup
 
-from ccr.cli import environment, exits
+from ccr.cli import VERSION, environment, exits
 from ccr.cli.commands import (
     accounts,
     audit,
@@ -16,6 +16,8 @@ from ccr.cli.commands import (
     kubernetes,
     login,
     projects,
+    pull,
+    push,
     registries,
     serving,
 )
@@ -28,8 +30,8 @@ USING: Final = "Use and watch it"
 ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
-    *("repository", "tag", "promote"),
-    *("pull-secret", "audit", "run"),
+    *("push", "pull", "repository", "tag", "promote"),
+    *("pull-secret", "audit", "run", "gateway", "capability-key"),
 )
 
 
@@ -50,7 +52,8 @@ app = typer.Typer(
     cls=_InOrder,
     help="A private container registry with no servers in it.\n\n"
     "Begin with `ccr login https://registry.example.id -u ID`. "
-    "Every command takes --output json and --profile.",
+    "Options stand after the command: `ccr project list --output json --profile work`. All but run, gateway "
+    "and capability-key take these two.",
     epilog=_epilog(),
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -58,18 +61,40 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it
+    if asked:
+        print(f"ccr {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def ccr(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end."),
+    ] = False,
+) -> None:
+    """What stands before any command; the help is that of the whole."""
+
+
 login.register(app, IDENTITY)
 app.add_typer(login.app, name="profile", rich_help_panel=IDENTITY)
 app.add_typer(accounts.app, name="account", rich_help_panel=TENANCY)
 app.add_typer(projects.app, name="project", rich_help_panel=TENANCY)
 app.add_typer(registries.app, name="registry", rich_help_panel=TENANCY)
 app.add_typer(credentials.app, name="credential", rich_help_panel=TENANCY)
+command(app, "push", panel=IMAGES)(push.push)
+command(app, "pull", panel=IMAGES)(pull.pull)
 app.add_typer(images.app, name="repository", rich_help_panel=IMAGES)
 app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.command("run", rich_help_panel=USING)(serving.run)
+app.command("gateway", rich_help_panel=USING)(serving.gateway)
+app.command("capability-key", rich_help_panel=USING)(serving.capability_key)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,6 +12,14 @@ from ccr.cli import durations
 
 Limit = Annotated[
     int | None, typer.Option(min=1, help="At most so many; without it, all.", show_default=False)
+]
+Newest = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="At most so many; without it a table ends at 100, JSON is all of the range.",
+        show_default=False,
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Also while it holds images: they are gone then.")]
 IfMatch = Annotated[
@@ -23,6 +31,11 @@ IfMatch = Annotated[
         show_default=False,
     ),
 ]
+
+
+def is_later(moment: str) -> bool:
+    """Than now; `moment` as `before_now` writes it."""
+    return datetime.fromisoformat(moment) > datetime.now(UTC)
 
 
 def seconds(text: str) -> int:
@@ -43,7 +56,7 @@ def before_now(text: str) -> str:
     return _moment(text, -1)
 
 
-def grants(texts: Iterable[str]) -> list[dict[str, object]]:
+def grants(texts: Iterable[str]) -> list[dict[str, Any]]:
     """Of `dev/*:pull,push`. Raises BadParameter."""
     return [_grant(text) for text in texts]
 
@@ -68,7 +81,7 @@ roles: Final = pairs("role", "shop=developer, or '*=owner' for every project")
 claims: Final = pairs("claim", "repository=acme/*")
 
 
-def _grant(text: str) -> dict[str, object]:
+def _grant(text: str) -> dict[str, Any]:
     pattern, colon, actions = text.rpartition(":")
     if not (pattern and colon and actions):
         raise typer.BadParameter(f"{text!r} is no grant: 'dev/*:pull,push'")

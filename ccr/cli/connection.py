@@ -36,11 +36,11 @@ class Connection:
 def resolve(environ: Mapping[str, str], wanted: str = "") -> Connection:
     """The environment goes before the profile. Raises CliError (NOT_LOGGED_IN).
 
-    A secret goes to no other host and for no other id than it was stored for.
+    A secret goes to no other host, by no other scheme and for no other id than it was stored for.
     """
     name, profile = _selected(environ, wanted)
     url, username = _environment_url(environ), environ.get(environment.USERNAME.name, "")
-    if profile is not None and url and urlsplit(url).netloc != profile.host:
+    if profile is not None and url and urlsplit(url)[:2] != urlsplit(profile.url)[:2]:
         profile = None
     if profile is not None and username not in {"", profile.username}:
         profile = replace(profile, username=username, password="")
@@ -54,7 +54,9 @@ def resolve(environ: Mapping[str, str], wanted: str = "") -> Connection:
         profile.expires if profile else "",
     )
     if not (found.url and found.username and found.password):
-        raise CliError(f"not logged in: {_missing(found)}", Exit.NOT_LOGGED_IN)
+        stored = sorted(profiles.load(environ).profiles) if not name else []
+        chosen = f"`ccr profile use NAME`, one of {', '.join(stored)}; or " if stored else ""
+        raise CliError(f"not logged in: {chosen}{_missing(found)}", Exit.NOT_LOGGED_IN)
     return found
 
 

@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from ccr.cli import environment, profiles
+from ccr.cli import VERSION, environment, profiles
 from ccr.cli.exits import CliError
 from ccr.cli.profiles import Profile
 
 NAME: Final = "docker-credential-ccr"
-VERSION: Final = "0.1.0"
 # Docker tells these apart by their text.
 NOT_FOUND: Final = "credentials not found in native keychain"
 NO_SERVER: Final = "no credentials server URL"

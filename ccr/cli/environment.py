@@ -29,4 +29,10 @@ TRUST: Final = Variable(
     "CCR_TRUST", "none", "the trust that ccr-credential-provider signs service accounts in with"
 )
 CONFIG_HOME: Final = Variable("XDG_CONFIG_HOME", "~/.config", "the folder of ccr/config.json, the profiles")
-VARIABLES: Final = (PROFILE, URL, USERNAME, PASSWORD, TRUST, CONFIG_HOME)
+STATE_HOME: Final = Variable(
+    "XDG_STATE_HOME", "~/.local/state", "the folder of ccr/transfers.json, the uploads to go on with"
+)
+DOCKER: Final = Variable(
+    "DOCKER_HOST", "/var/run/docker.sock", "the Docker engine to push from and load into"
+)
+VARIABLES: Final = (PROFILE, URL, USERNAME, PASSWORD, TRUST, CONFIG_HOME, STATE_HOME, DOCKER)

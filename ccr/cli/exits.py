@@ -20,6 +20,7 @@ class Exit(IntEnum):
     INVALID = 7
     LOCKED = 8
     UNREACHABLE = 9
+    DAMAGED = 10
 
     @property
     def meaning(self) -> str:
@@ -37,6 +38,7 @@ _MEANINGS: Mapping[Exit, str] = {
     Exit.INVALID: "the registry does not take these values",
     Exit.LOCKED: "too many failed logins or requests: wait as long as the message says",
     Exit.UNREACHABLE: "the registry cannot be reached, or what answers is none",
+    Exit.DAMAGED: "what was read is no whole image, or not what its digest says",
 }
 
 _BY_STATUS: Mapping[int, Exit] = {
@@ -62,6 +64,12 @@ class CliError(Exception):
         self.message = message
         self.exit_code = exit_code
         self.problem = problem or {"type": "about:blank", "title": exit_code.meaning, "detail": message}
+
+
+class PassingError(CliError):
+    """The same may well work a moment later, after `wait` seconds where the registry says how long."""
+
+    wait: float = 0
 
 
 def of_status(status: int) -> Exit:

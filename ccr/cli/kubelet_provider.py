@@ -9,6 +9,7 @@ import argparse
 import base64
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -34,11 +35,16 @@ class Login:
 
 
 def respond(request: Document, options: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
-    """A CredentialProviderResponse; without a login for the hosts of others. Raises CliError."""
+    """A CredentialProviderResponse; without a login for the hosts of others. Raises CliError.
+
+    The image is chosen by whoever makes a pod, so the hosts are not: no secret goes to one that nobody named.
+    """
     host = host_of(str(request.get("image") or ""))
     auth = {}
     seconds = durations.seconds(options.cache_duration)
-    if not (hosts := _hosts(options, environ)) or host in hosts:
+    if not (hosts := _hosts(options, environ)):
+        raise CliError(f"which host is the credential for? give --registry, or set {environment.URL.name}")
+    if host in hosts:
         login = _login(request, options, environ, seconds)
         auth[host] = {"username": login.username, "password": login.password}
         seconds = login.seconds
@@ -90,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST",
         action="append",
         default=[],
-        help="answer for this host alone, whatever kubelet asks about; may be repeated (CCR_URL)",
+        help="answer for this host alone, whatever kubelet asks about; may be repeated; required (CCR_URL)",
     )
     parser.add_argument(
         "--cache-duration",
@@ -102,11 +108,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _request(text: str) -> Document:
-    """Raises CliError, ValueError."""
-    request = json.loads(text)
+    """Raises CliError."""
+    try:
+        request = json.loads(text)
+    except ValueError:
+        request = None
     wanted = {"apiVersion": API_VERSION, "kind": "CredentialProviderRequest"}
     if not isinstance(request, dict) or not wanted.items() <= request.items():
-        raise CliError(f"this answers a CredentialProviderRequest of {API_VERSION}")
+        raise CliError(f"what came on standard input is no CredentialProviderRequest of {API_VERSION}")
     return request
 
 
@@ -137,10 +146,16 @@ def _login(request: Document, options: argparse.Namespace, environ: Mapping[str,
 def _of_file(place: Path, seconds: int) -> Login:
     """Nothing that is in the file is repeated in a message."""
     try:
+        if place.stat().st_mode & stat.S_IROTH:
+            raise CliError(
+                f"the credential file {place} can be read by every user of the node: chmod 600 {place}"
+            )
         document = json.loads(place.read_text(encoding="utf-8"))
         return Login(str(document["username"]), str(document["password"]), seconds)
     except (ValueError, KeyError, TypeError):
-        raise CliError(f"{place} is not JSON with username and password") from None
+        raise CliError(f"the credential file {place} is not JSON with username and password") from None
+    except OSError as error:
+        raise CliError(f"cannot read the credential file {place}: {error.strerror}") from error
 
 
 def _lifetime(token: str, otherwise: int) -> int:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ccr.cli import environment
 from ccr.cli.exits import CliError
+from ccr.cli.stored import locked, replace
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -95,29 +93,12 @@ def changing(environ: Mapping[str, str]) -> Iterator[Configuration]:
     """Change what is stored; of two at once, one after the other. Raises CliError."""
     place = path(environ)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (place.parent / "lock").open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
+        with locked(place.parent):
             configuration = load(environ)
             yield configuration
-            _replace(place, json.dumps(asdict(configuration), indent=2))
+            replace(place, json.dumps(asdict(configuration), indent=2))
     except OSError as error:
         raise CliError(f"cannot write {place}: {error.strerror}") from error
-
-
-def _replace(place: Path, text: str) -> None:
-    """Whole or not at all; 0600 from its first byte on."""
-    descriptor, name = tempfile.mkstemp(prefix=".config-", dir=place.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _parse(document: dict[str, Any]) -> Configuration:

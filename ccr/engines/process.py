@@ -83,7 +83,7 @@ def start(
             env={**_inherited(), **(environ or {})},
             cwd=cwd,
             umask=0o077,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one syscall
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one syscall
         )
     return Engine(name, endpoint, log, process)
 
@@ -127,7 +127,7 @@ def is_listening(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Linux kills the child when the parent dies, even of `kill -9`; Ctrl-C reaches the parent alone."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setpgid(0, 0)

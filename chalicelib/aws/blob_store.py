@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -42,10 +42,14 @@ class S3BlobStore:
 
     def presign(self, method: str, key: str) -> str:
         """A URL for GET or HEAD of the object, good for `PRESIGNED_SECONDS`."""
+        return self.presigned(method, key)
+
+    def presigned(self, method: str, key: str, **conditions: Mapping[str, str]) -> str:
+        """`conditions` are the headers and the parameters that are signed with it."""
         scheme, _, rest = self._public_base().partition("://")
         host, slash, prefix = rest.partition("/")
         path = f"{slash}{prefix}{quote(key, safe='/-_.~')}"
-        query = self._signer.presign(method, host, path, PRESIGNED_SECONDS)
+        query = self._signer.presign(method, host, path, PRESIGNED_SECONDS, **conditions)
         return f"{scheme}://{host}{path}?{query}"
 
     def _public_base(self) -> str:

@@ -89,6 +89,11 @@ def dynamodb_connection(settings: Settings) -> Connection:
     return connection
 
 
+def lambda_client(own: boto3.Session) -> Any:
+    config = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"mode": "standard"})
+    return own.client("lambda", config=config)
+
+
 def is_throttled(error: BaseException | None) -> bool:
     """Whether AWS asked to slow down, or others kept the rows busy, however deep in the chain of causes."""
     while error is not None:

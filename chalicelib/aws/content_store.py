@@ -16,6 +16,10 @@ class DynamoContentStore:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
+    def repositories(self, account: str, registry: str) -> Iterator[Repository]:
+        results = self._tables.repositories.query(registry_key(account, registry), consistent_read=True)
+        yield from (Repository(account, model.repository) for model in results)
+
     def manifests(self, repository: Repository) -> Iterator[Digest]:
         table = self._tables.manifests
         for prefix in ("sha256:", "sha512:"):

@@ -45,21 +45,26 @@ class DynamoCredentialStore:
         following = table.id > after if after else None
         return [_credential(model) for model in table.account_id.query(account, following, limit=limit)]
 
-    def put(self, credential: Credential, *, revoke: bool = False) -> bool:
-        """Holds if the row has the version before. With `revoke`, older generations stop counting."""
+    def put(self, credential: Credential, *, revoke: bool = False, witness: Credential | None = None) -> bool:
+        """Holds if the row has the version before, and that of `witness` is as it was read.
+
+        With `revoke`, older generations stop counting.
+        """
         table = self._tables.credentials
         before = credential.version - 1
         condition = table.version == before if before else table.version.does_not_exist()
         with_revocation = credential.generation if revoke else None
         transaction = TransactWrite(connection=self._connection)
         transaction.save(self._model(credential), condition=condition)
+        self._require(transaction, witness)
         return self._commit(transaction, credential.id, with_revocation)
 
-    def remove(self, credential: Credential) -> bool:
+    def remove(self, credential: Credential, *, witness: Credential | None = None) -> bool:
         """Holds if the row is unchanged. What was issued to it counts no more, a next one of its id does."""
         table = self._tables.credentials
         transaction = TransactWrite(connection=self._connection)
         transaction.delete(table(credential.id), condition=table.version == credential.version)
+        self._require(transaction, witness)
         return self._commit(transaction, credential.id, credential.generation + 1)
 
     def revoke_registry(self, name: str, at: int) -> None:
@@ -117,6 +122,11 @@ class DynamoCredentialStore:
         except UpdateError as error:
             check_lost(error)
         self._tables.attempts(f"credential#{credential.id}").delete()
+
+    def _require(self, transaction: TransactWrite, witness: Credential | None) -> None:
+        if witness is not None:
+            table = self._tables.credentials
+            transaction.condition_check(table, witness.id, condition=table.version == witness.version)
 
     def _commit(self, transaction: TransactWrite, id_: str, generation: int | None) -> bool:
         if generation is not None:

@@ -3,6 +3,9 @@
 S3:
     blobs/<account>/<registry>/<session>/<writer>      bytes of an upload that one request carried
     blobs/<account>/<registry>/<session>/<writer>-multipart    or that came in parts from it on
+    staged/<account>/<repository>/<hex>/<session>      a blob that a client put there through the edge
+    blobs/<account>/<registry>/<session>/parts         of a direct upload that is too large to be copied
+    incoming/<account>/<registry>/<session>            of another, until it is verified; a day at the most
     manifests/<repository>/<digest>/<random>           a manifest too large for a row
 
 DynamoDB (`<prefix><table>`: hash key / range key):
@@ -27,15 +30,41 @@ The account is part of the key of all content: who gets the name of a deleted re
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import quote, unquote
 
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
+_STAGED: Final = re.compile(r"staged/([^/]+)/(.+)/([0-9a-f]{64})/([0-9a-f]{32})")
+
 
 def blob_key(repository: Repository, session: str, writer: str) -> str:
     return f"blobs/{repository.account}/{repository.registry}/{session}/{writer}"
+
+
+def staged_prefix(repository: Repository, digest: Digest) -> str:
+    """As infra/edge/viewer-request.js has it."""
+    return f"staged/{quote(repository.account, safe='')}/{repository.name}/{digest.partition(':')[2]}/"
+
+
+def staged_parts(key: str) -> tuple[Repository, Digest, str] | None:
+    """The repository, digest and session of such a key."""
+    match = _STAGED.fullmatch(key)
+    if match is None:
+        return None
+    account, name, encoded, session = match.groups()
+    return Repository(unquote(account), name), Digest(f"sha256:{encoded}"), session
+
+
+INCOMING: Final = "incoming/"
+
+
+def incoming_key(repository: Repository, session: str) -> str:
+    return f"{INCOMING}{repository.account}/{repository.registry}/{session}"
 
 
 def manifest_key(repository: Repository, digest: Digest) -> str:

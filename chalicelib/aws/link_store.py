@@ -25,4 +25,4 @@ class DynamoLinkStore:
         model = self._reads.get(self._tables.blobs, account, digest)
         if model is None:
             return None
-        return Link(Digest(model.digest), int(model.size), model.storage_key)
+        return Link(Digest(model.digest), int(model.size), model.storage_key, int(model.links))

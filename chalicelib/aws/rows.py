@@ -64,4 +64,11 @@ def upload_row(model: UploadModel) -> UploadRow:
         tail_key=model.tail_key,
         tail_size=int(model.tail_size),
         expires=int(model.expires.timestamp()),
+        verified=_verified(model),
     )
+
+
+def _verified(model: UploadModel) -> Link | None:
+    if model.verified_digest is None or model.verified_key is None:
+        return None
+    return Link(Digest(model.verified_digest), int(model.offset), model.verified_key)

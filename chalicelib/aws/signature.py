@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
+_NONE: Final[Mapping[str, str]] = {}
 
 
 @dataclass(slots=True)
@@ -41,19 +42,35 @@ class Signer:
         )
         return signed
 
-    def presign(self, method: str, host: str, path: str, expires: int) -> str:
-        """The query under which `method` may be sent to `path` (encoded) of `host` for `expires` seconds."""
+    def presign(
+        self,
+        method: str,
+        host: str,
+        path: str,
+        expires: int,
+        *,
+        headers: Mapping[str, str] = _NONE,
+        parameters: Mapping[str, str] = _NONE,
+    ) -> str:
+        """The query under which `method` may be sent to `path` (encoded) of `host` for `expires` seconds.
+
+        Only with `headers` (names in lower case); `parameters` come into the query.
+        """
         frozen, stamp = self.credentials(), self._stamp()
-        parameters = {
+        signed = sorted({**headers, "host": host}.items())
+        names = ";".join(name for name, _ in signed)
+        query_of = {
+            **parameters,
             "X-Amz-Algorithm": _ALGORITHM,
             "X-Amz-Credential": f"{frozen.access_key}/{self._scope(stamp)}",
             "X-Amz-Date": stamp,
             "X-Amz-Expires": str(expires),
             **_token(frozen, "X-Amz-Security-Token"),
-            "X-Amz-SignedHeaders": "host",
+            "X-Amz-SignedHeaders": names,
         }
-        query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in sorted(parameters.items()))
-        request = f"{method}\n{path}\n{query}\nhost:{host}\n\nhost\n{_UNSIGNED}"
+        query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in sorted(query_of.items()))
+        lines = "".join(f"{name}:{value}\n" for name, value in signed)
+        request = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{_UNSIGNED}"
         return f"{query}&X-Amz-Signature={self._signature(frozen.secret_key, stamp, request)}"
 
     def _stamp(self) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from pynamodb.attributes import (
     BinaryAttribute,
+    BooleanAttribute,
     NumberAttribute,
     TTLAttribute,
     UnicodeAttribute,
@@ -41,11 +42,14 @@ class DigestIndex(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
 
 
 class AccountModel(Model):
+    """One that was deleted keeps its row: its id is never anybody else's."""
+
     id = UnicodeAttribute(hash_key=True)
     title = UnicodeAttribute(default="")
     limit_bytes = NumberAttribute()
     created = NumberAttribute()
     version = NumberAttribute()
+    deleted = BooleanAttribute(null=True)
 
 
 class ProjectModel(Model):
@@ -154,6 +158,29 @@ class UploadModel(Model):
     tail_key = UnicodeAttribute(null=True)
     tail_size = NumberAttribute()
     expires = TTLAttribute()
+    verified_digest = UnicodeAttribute(null=True)
+    verified_key = UnicodeAttribute(null=True)
+    writer = UnicodeAttribute(null=True)
+    lease = NumberAttribute(null=True)
+
+
+class DirectModel(Model):
+    """Direct uploads, in the table of the others; their sessions have another form."""
+
+    session = UnicodeAttribute(hash_key=True)
+    account = UnicodeAttribute()
+    repository = UnicodeAttribute()
+    digest = UnicodeAttribute()
+    size = NumberAttribute()
+    key = UnicodeAttribute()
+    is_final = BooleanAttribute()
+    multipart_id = UnicodeAttribute(null=True)
+    part_size = NumberAttribute()
+    state = UnicodeAttribute()
+    verified = NumberAttribute()
+    hash_state = BinaryAttribute(null=True, legacy_encoding=False)
+    detail = UnicodeAttribute(null=True)
+    expires = TTLAttribute()
     writer = UnicodeAttribute(null=True)
     lease = NumberAttribute(null=True)
 
@@ -214,6 +241,10 @@ class IdempotencyModel(Model):
     expires = TTLAttribute()
 
 
+# Rows of another kind in the table of a first one.
+_SHARED: Final = frozenset({"direct", "referrers"})
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """The models of one deployment."""
@@ -228,6 +259,7 @@ class Tables:
     links: type[LinkModel]
     blobs: type[BlobModel]
     uploads: type[UploadModel]
+    direct: type[DirectModel]
     credentials: type[CredentialModel]
     revocations: type[RevocationModel]
     attempts: type[AttemptModel]
@@ -236,7 +268,7 @@ class Tables:
 
     def stored(self) -> Iterator[type[Model]]:
         """One model for each table."""
-        return (getattr(self, one.name) for one in fields(self) if one.name != "referrers")
+        return (getattr(self, one.name) for one in fields(self) if one.name not in _SHARED)
 
 
 def bind(connection: Connection, prefix: str) -> Tables:
@@ -259,6 +291,7 @@ def bind(connection: Connection, prefix: str) -> Tables:
         links=bound(LinkModel, "links"),
         blobs=bound(BlobModel, "blobs"),
         uploads=bound(UploadModel, "uploads"),
+        direct=bound(DirectModel, "uploads"),
         credentials=bound(CredentialModel, "credentials"),
         revocations=bound(RevocationModel, "revocations"),
         attempts=bound(AttemptModel, "attempts"),

@@ -20,11 +20,12 @@ class DynamoTenancyStore:
 
     def account(self, id_: str) -> Account | None:
         model = self._reads.get(self._tables.accounts, id_)
-        return None if model is None else _account(model)
+        return None if model is None or model.deleted else _account(model)
 
     def accounts(self, after: str, limit: int) -> list[Account]:
         """A scan: there are few, and only operators ask."""
-        found = sorted((_account(model) for model in self._tables.accounts.scan()), key=lambda one: one.id)
+        models = (model for model in self._tables.accounts.scan() if not model.deleted)
+        found = sorted((_account(model) for model in models), key=lambda one: one.id)
         return [one for one in found if one.id > after][:limit]
 
     def put_account(self, account: Account) -> bool:
@@ -39,6 +40,17 @@ class DynamoTenancyStore:
         return _put(table, model, account.version)
 
     def remove_account(self, account: Account) -> bool:
+        table = self._tables.accounts
+        model = table(
+            id=account.id,
+            limit_bytes=account.limit_bytes,
+            created=account.created,
+            version=account.version + 1,
+            deleted=True,
+        )
+        return _save(model, table.version == account.version)
+
+    def withdraw_account(self, account: Account) -> bool:
         return _remove(self._tables.accounts(account.id), self._tables.accounts.version == account.version)
 
     def project(self, account: str, name: str) -> Project | None:

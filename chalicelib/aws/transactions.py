@@ -23,11 +23,13 @@ from chalicelib.aws.tables import Tables
 from chalicelib.identity.audit import Record
 from chalicelib.registry.stores import (
     LIVE,
+    PUBLISHED,
     TRANSACTION_LIMIT,
     Change,
     CountBlob,
     CountLink,
     CountManifest,
+    EndDirect,
     EndUpload,
     MoveManifest,
     NameRepository,
@@ -284,6 +286,18 @@ class _Items:
         table = self._tables.uploads
         return Delete(table(change.session), table.writer == change.writer)
 
+    def end_direct(self, change: EndDirect) -> Update:
+        table = self._tables.direct
+        actions = [
+            table.state.set(PUBLISHED),
+            table.verified.set(table.size),
+            table.expires.set(datetime.fromtimestamp(change.expires, UTC)),
+            table.writer.remove(),
+            table.lease.remove(),
+            table.hash_state.remove(),
+        ]
+        return Update(table(change.session), actions, table.writer == change.writer)
+
 
 _METHODS: Final[dict[type, str]] = {
     PutManifest: "put_manifest",
@@ -302,6 +316,7 @@ _METHODS: Final[dict[type, str]] = {
     PutBlob: "put_blob",
     CountBlob: "count_blob",
     EndUpload: "end_upload",
+    EndDirect: "end_direct",
 }
 
 

@@ -24,7 +24,13 @@ class DynamoUploadStore:
         self._reads = reads
 
     def create(self, row: UploadRow) -> None:
-        self._model(row).save(condition=self._table.session.does_not_exist())
+        try:
+            self._model(row).save(condition=self._table.session.does_not_exist())
+        except PutError as error:
+            check_lost(error)
+            # Nobody else has made this session: its id is random.
+            if not was_sent_again(error):
+                raise
 
     def get(self, session: str) -> UploadRow | None:
         model = self._reads.get(self._table, session)
@@ -89,5 +95,7 @@ class DynamoUploadStore:
             tail_key=row.tail_key,
             tail_size=row.tail_size,
             expires=datetime.fromtimestamp(row.expires, UTC),
+            verified_digest=row.verified.digest if row.verified else None,
+            verified_key=row.verified.storage_key if row.verified else None,
         )
         return model

@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
+from chalicelib.identity.audit import Record
 from chalicelib.identity.credentials import granted
 from chalicelib.identity.grants import ACTIONS, CATALOG, PULL, PUSH, Principal, Scope
 from chalicelib.identity.names import REGISTRY_LIMIT
-from chalicelib.identity.sign_in import LockedError, SignedIn
+from chalicelib.identity.sign_in import USED_EVERY_SECONDS, LockedError, SignedIn
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import check_name
 
@@ -87,6 +89,15 @@ def stands(services: Services, principal: Principal, name: str) -> bool:
     return not registry or services.revocations.reach(registry, principal.issued)
 
 
+def by_token(services: Services, token: str) -> Principal | None:
+    """Whoever a registry token was given to, while it stands for all that it grants."""
+    principal = services.tokens.verify(token)
+    if principal is None:
+        return None
+    names = {scope.name for scope in principal.access if scope.is_repository} or {""}
+    return principal if all(stands(services, principal, name) for name in names) else None
+
+
 def sign_in(services: Services, request: Request, scopes: Sequence[Scope]) -> SignedIn | None:
     """The credential of a Basic header; None where there is none or it is wrong. Raises TOOMANYREQUESTS."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
@@ -149,9 +160,22 @@ def _by_basic(services: Services, request: Request, action: str, name: str) -> P
     signed_in = sign_in(services, request, scopes)
     if signed_in is None:
         return None
+    _tell_login(services, request, signed_in)
     registries = services.opening.opened(signed_in, scopes) if action == PUSH else signed_in.registries
     access = granted(signed_in.credential, scopes, registries)
     return signed_in.principal(access)
+
+
+def _tell_login(services: Services, request: Request, signed_in: SignedIn) -> None:
+    """Basic comes with every request: told once for as long as its last use is not written anew."""
+    credential = signed_in.credential
+    if services.sign_in.clock() - credential.used <= USED_EVERY_SECONDS:
+        return
+    at, detail = int(time.time() * 1000), {"by": "basic"}
+    record = Record(
+        credential.account, at, credential.id, "login", credential.id, request.source_ip, "ok", detail
+    )
+    services.trail.write(record)
 
 
 def _may(principal: Principal, action: str, name: str) -> bool:

@@ -18,7 +18,7 @@ _RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 def get(services: Services, call: Call) -> Response:
     """GET and HEAD, each with a URL presigned for it: S3 refuses HEAD on one made for GET."""
     digest = Digest.parse(call.parameters["digest"])
-    link = services.blobs.find(call.repository, digest)
+    link = services.adoption.find(call.repository, digest)
     _check_range(call.request, link)
     return Response(
         307,
@@ -31,7 +31,7 @@ def get(services: Services, call: Call) -> Response:
 
 
 def delete(services: Services, call: Call) -> Response:
-    services.blobs.delete(call.repository, Digest.parse(call.parameters["digest"]))
+    services.adoption.delete(call.repository, Digest.parse(call.parameters["digest"]), call.actor)
     return Response(202)
 
 

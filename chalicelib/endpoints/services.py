@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from chalicelib.config import Settings
 from chalicelib.endpoints.event import Request
@@ -16,6 +17,7 @@ from chalicelib.identity.revocations import Revocations
 from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import Tenancy
 from chalicelib.identity.tokens import Tokens
+from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.manifests import Manifests
@@ -24,11 +26,21 @@ from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.reference import Repository
 
 
+class UploadServices(Protocol):
+    """What an upload takes once it is open, wherever it is served."""
+
+    @property
+    def uploads(self) -> Uploads: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
     blobs: Blobs
     uploads: Uploads
+    adoption: Adoption
     manifests: Manifests
     discovery: Discovery
     credentials: CredentialStore

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from chalicelib.config import GATEWAY
+from chalicelib.endpoints import carriers
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response
-from chalicelib.endpoints.services import Call, Services
+from chalicelib.endpoints.services import Call, Services, UploadServices
 from chalicelib.identity.grants import PULL
+from chalicelib.identity.tenancy import ACTIVE
 from chalicelib.registry.stores import UploadRow
-from chalicelib.registry.uploads import Chunk, content_range
+from chalicelib.registry.uploads import SESSION, Chunk, content_range
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name
@@ -29,40 +32,60 @@ def start(services: Services, call: Call) -> Response:
     checked = Digest.parse(digest) if digest and not mount else None
     if algorithm := request.first("digest-algorithm"):
         _check_algorithm(algorithm)
-    row = services.uploads.open(call.repository)
     if checked is None:
-        return _session(services, call, row, 202)
-    services.uploads.close(call.repository, row.session, checked, _chunk(request))
+        return _opened(services, call)
+    row = services.uploads.open(call.repository)
+    services.uploads.close(call.repository, row.session, checked, chunk_of(request))
     return _created(call.repository, checked)
 
 
-def append(services: Services, call: Call) -> Response:
+def append(services: UploadServices, call: Call) -> Response:
     """PATCH, with or without Content-Range."""
-    row = services.uploads.append(call.repository, call.parameters["session"], _chunk(call.request))
+    row = services.uploads.append(call.repository, call.parameters["session"], chunk_of(call.request))
     return _session(services, call, row, 202)
 
 
 def close(services: Services, call: Call) -> Response:
     """PUT with `?digest=`, with or without the last bytes."""
-    digest = Digest.parse(call.request.first("digest"))
-    services.uploads.close(call.repository, call.parameters["session"], digest, _chunk(call.request))
+    digest, chunk = Digest.parse(call.request.first("digest")), chunk_of(call.request)
+    try:
+        services.uploads.close(call.repository, call.parameters["session"], digest, chunk)
+    except RegistryError as error:
+        if not _is_repeated(services, call, error, chunk, digest):
+            raise
     return _created(call.repository, digest)
 
 
-def status(services: Services, call: Call) -> Response:
+def _is_repeated(services: Services, call: Call, error: RegistryError, chunk: Chunk, digest: Digest) -> bool:
+    """Whether an empty PUT asks for what an earlier one did, whose answer may have been lost."""
+    is_session = SESSION.fullmatch(call.parameters["session"]) is not None
+    is_gone = is_session and error.code is ErrorCode.BLOB_UPLOAD_UNKNOWN and chunk.length == 0
+    return is_gone and services.blobs.links.get(call.repository, digest) is not None
+
+
+def status(services: UploadServices, call: Call) -> Response:
     return _session(services, call, services.uploads.status(call.repository, call.parameters["session"]), 204)
 
 
-def cancel(services: Services, call: Call) -> Response:
+def cancel(services: UploadServices, call: Call) -> Response:
     services.uploads.cancel(call.repository, call.parameters["session"])
     return Response(204)
 
 
-def location(services: Services, call: Call, row: UploadRow) -> str:
-    """Relative, on the registry's own host: some clients refuse any other. See ADR 7."""
+def location(services: UploadServices, call: Call, row: UploadRow, carrier: str = GATEWAY) -> str:
+    """Relative, on the registry's own host: some clients refuse any other. See ADR 7.
+
+    Once bytes have come, S3 alone can no longer take the rest, whatever the client.
+    """
     name = row.repository.name
     capability = services.capabilities.issue(call.principal, name, row.session)
-    return f"/u/{capability}/v2/{name}/blobs/uploads/{row.session}"
+    return f"{carriers.prefix(carrier)}/{capability}/v2/{name}/blobs/uploads/{row.session}"
+
+
+def _opened(services: Services, call: Call) -> Response:
+    settings, agent = services.settings, call.request.headers.get("user-agent", "")
+    carrier = carriers.choose(agent, settings.uploads, refuse_streams=settings.refuse_streams)
+    return _session(services, call, services.uploads.open(call.repository), 202, carrier)
 
 
 def _mount(services: Services, call: Call, digest: Digest) -> bool:
@@ -72,21 +95,26 @@ def _mount(services: Services, call: Call, digest: Digest) -> bool:
         check_name(source)
     if not source:
         wide = PULL in call.principal.everywhere
-        return wide and services.blobs.mount(call.repository, digest, None)
+        return wide and services.adoption.mount(call.repository, digest, None)
     if not _may_pull(services, call, source):
         return False
-    return services.blobs.mount(call.repository, digest, Repository(call.repository.account, source))
+    return services.adoption.mount(call.repository, digest, Repository(call.repository.account, source))
 
 
 def _may_pull(services: Services, call: Call, source: str) -> bool:
-    """By the token, or because the caller may pull everywhere in the source's account."""
-    principal = call.principal
+    """By the token, or because the caller may pull everywhere in the source's account.
+
+    Not by one from before the source's registry was moved or deleted.
+    """
+    principal, name = call.principal, source.partition("/")[0]
+    if not services.revocations.reach(name, principal.issued):
+        return False
     if principal.allows(PULL, source):
         return True
     if PULL not in principal.everywhere:
         return False
-    registry = services.tenancy.store.registry(source.partition("/")[0])
-    return registry is not None and registry.account == principal.account
+    registry = services.tenancy.store.registry(name)
+    return registry is not None and registry.account == principal.account and registry.state == ACTIVE
 
 
 def _check_algorithm(algorithm: str) -> None:
@@ -94,9 +122,11 @@ def _check_algorithm(algorithm: str) -> None:
         raise RegistryError(ErrorCode.DIGEST_INVALID, f"{algorithm} is not supported; use sha256 or sha512")
 
 
-def _session(services: Services, call: Call, row: UploadRow, status_code: int) -> Response:
+def _session(
+    services: UploadServices, call: Call, row: UploadRow, status_code: int, carrier: str = GATEWAY
+) -> Response:
     headers = {
-        "Location": location(services, call, row),
+        "Location": location(services, call, row, carrier),
         "Range": content_range(row),
         "Docker-Upload-UUID": row.session,
     }
@@ -108,7 +138,7 @@ def _created(repository: Repository, digest: Digest) -> Response:
     return Response(201, {"Location": location_, "Docker-Content-Digest": digest})
 
 
-def _chunk(request: Request) -> Chunk:
+def chunk_of(request: Request) -> Chunk:
     text = request.headers.get("content-range")
     length = request.content_length()
     if text is None:

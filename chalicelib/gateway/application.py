@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import urllib3
 
-from chalicelib.config import FUNCTION_URL, Settings
+from chalicelib.config import AWS, FUNCTION_URL, Settings
 from chalicelib.gateway import events
 from chalicelib.gateway.body import BodyPipe
 from chalicelib.gateway.events import Answer
@@ -22,8 +22,6 @@ from chalicelib.gateway.room import ROOM_BYTES, Room, body_limit, expected
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import SIZE_LIMIT
 
-# An upload holds a part of 8 MiB and what waits behind it, so their number bounds the memory.
-UPLOADS_AT_ONCE: Final = 6
 EVENTS_AT_ONCE: Final = 32
 _MANAGEMENT: Final = "/api/"
 _BODILESS: Final = {204, 304}
@@ -37,6 +35,8 @@ class Handlers(Protocol):
     """The part of a deployment that answers events."""
 
     settings: Settings
+    # An upload holds a part of 8 MiB and what waits behind it, so their number bounds the memory.
+    uploads_at_once: int
 
     def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]: ...
     def manage(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]: ...
@@ -55,10 +55,10 @@ class Application:
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
         self._events = ThreadPoolExecutor(EVENTS_AT_ONCE, "event")
-        self._uploads = ThreadPoolExecutor(UPLOADS_AT_ONCE, "upload")
+        self._uploads = ThreadPoolExecutor(handlers.uploads_at_once, "upload")
         self._passthrough = Passthrough()
         self._room = Room(ROOM_BYTES)
-        self._function_url = handlers.settings.emulate == FUNCTION_URL
+        self._function_url = handlers.settings.emulate in {FUNCTION_URL, AWS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

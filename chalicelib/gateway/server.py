@@ -16,7 +16,9 @@ CONNECTIONS: Final = 1000
 OTHER_FILES: Final = 128
 
 
-def server_config(application: Any, connections: int = CONNECTIONS) -> uvicorn.Config:
+def server_config(
+    application: Any, connections: int = CONNECTIONS, drain_seconds: int = DRAIN_SECONDS
+) -> uvicorn.Config:
     """No access log: the path of an upload is a capability."""
     return uvicorn.Config(
         application,
@@ -29,7 +31,7 @@ def server_config(application: Any, connections: int = CONNECTIONS) -> uvicorn.C
         ws="none",
         limit_concurrency=_affordable(connections),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,
     )
 
 

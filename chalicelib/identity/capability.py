@@ -22,15 +22,18 @@ class Capabilities:
     """`<bearer>.<mac>`; each answer carries a fresh one, so that a slow push goes on.
 
     The bearer is who opened the upload, of which account, with which generation of the credential, until
-    when, and when it was looked at whether they may. `keys`: the first signs, all verify.
+    when, when it was looked at whether they may, and when the credential expires.
+    `keys`: the first signs, all verify.
     """
 
     keys: Sequence[bytes] = field(repr=False)
     clock: Callable[[], float] = time.time
 
     def issue(self, principal: Principal, repository: str, session: str) -> str:
-        expiry = int(self.clock()) + LIFETIME_SECONDS
-        told = [principal.account, principal.id, principal.generation, expiry, principal.issued]
+        expiry, ends = int(self.clock()) + LIFETIME_SECONDS, principal.expires
+        if ends is not None:
+            expiry = min(expiry, ends)
+        told = [principal.account, principal.id, principal.generation, expiry, principal.issued, ends]
         bearer = _encode(json.dumps(told).encode())
         return f"{bearer}.{_mac(self.keys[0], bearer, repository, session)}"
 
@@ -44,10 +47,13 @@ class Capabilities:
             for key in self.keys
         ):
             return None
-        account, id_, generation, expiry, issued = json.loads(_decode(bearer))
+        account, id_, generation, expiry, issued, *ends = json.loads(_decode(bearer))
         if expiry <= self.clock():
             return None
-        return Principal(id_, account, generation=generation, issued=issued)
+        # One that was given out before this was told in it has none.
+        return Principal(
+            id_, account, generation=generation, issued=issued, expires=ends[0] if ends else None
+        )
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:

@@ -6,6 +6,8 @@ there. What takes something away raises the generation, so that tokens made befo
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +35,8 @@ GRANTS_LIMIT: Final = 50
 CLAIMS_LIMIT: Final = 20
 PATTERN_LIMIT: Final = 512
 TITLE_LIMIT: Final = 200
+# `repo:*` would be everybody whom the issuer knows.
+_SUBJECT: Final = re.compile(r"[^*]+|[^*:/|]*[:/|]+[^*:/|].*", re.DOTALL)
 # Their keys are fetched only where a deployment asks for it.
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 PAGE: Final = 100
@@ -45,11 +49,11 @@ class CredentialStore(Protocol):
         """Sorted by id."""
         ...
 
-    def put(self, credential: Credential, *, revoke: bool = False) -> bool:
-        """Holds if the row has the version before (`version` 1: if none is there)."""
+    def put(self, credential: Credential, *, revoke: bool = False, witness: Credential | None = None) -> bool:
+        """Holds if the row has the version before (`version` 1: if none is there), and `witness` its own."""
         ...
 
-    def remove(self, credential: Credential) -> bool: ...
+    def remove(self, credential: Credential, *, witness: Credential | None = None) -> bool: ...
     def revoke_registry(self, name: str, at: int) -> None:
         """What was issued for it before `at` (epoch milliseconds) stops counting."""
         ...
@@ -62,6 +66,7 @@ class CredentialDesk:
     store: CredentialStore
     tenancy: Tenancy
     clock: Callable[[], float] = time.time
+    loopback_issuers: bool = False
 
     def get(self, by: Credential, id_: str) -> Credential:
         """Raises NOT_FOUND for what `by` may not see, too."""
@@ -94,7 +99,7 @@ class CredentialDesk:
             _require(_is_user(by) and by.may(WRITE_MEMBER), "make users")
             self._check_roles(by, roles)
         user = self._new(by, id_, Kind.USER, title, None)
-        return self._create(replace(user, account=account or by.account, roles=dict(roles)))
+        return self._create(by, replace(user, account=account or by.account, roles=dict(roles)))
 
     def create_robot(
         self,
@@ -112,7 +117,7 @@ class CredentialDesk:
         """
         checked = self._check_grants(by, project, grants)
         robot = self._new(by, id_, Kind.ROBOT, title, expires)
-        return self._create(replace(robot, project=project, grants=checked))
+        return self._create(by, replace(robot, project=project, grants=checked))
 
     def create_trust(
         self,
@@ -131,10 +136,15 @@ class CredentialDesk:
         """
         checked = self._check_grants(by, project, grants)
         _check_trust(trust)
+        if _is_local(trust.issuer) and not self.loopback_issuers:
+            message = (
+                f"{trust.issuer} is on the registry's own machine: such issuers take CCR_LOOPBACK_ISSUERS=on"
+            )
+            raise RefusedError(Reason.INVALID, message)
         credential = self._new(by, id_, Kind.TRUST, title, expires)
         credential = replace(credential, project=project, grants=checked, trust=trust)
         if not self.store.put(credential):
-            raise _taken(id_)
+            raise self._taken(by, id_)
         return credential
 
     def change(
@@ -156,12 +166,13 @@ class CredentialDesk:
             _require(by.id != before.id, "disable itself")
             after = replace(after, is_disabled=is_disabled)
         if expires is not None:
+            _require(by.id != before.id, "set its own end")
             after = replace(after, expires=self._check_expiry(expires))
         if grants is not None:
             if before.kind is Kind.USER:
                 raise RefusedError(Reason.INVALID, "a user has roles, not grants")
             after = replace(after, grants=self._check_grants(by, before.project, grants))
-        return self._put(before, after)
+        return self._put(before, after, self._witness(by, before, after))
 
     def set_role(self, by: Credential, before: Credential, project: str, role: Role | None) -> Credential:
         """Give a user of the account a role in `project` (`EVERY_PROJECT`: in all), or take it.
@@ -178,19 +189,41 @@ class CredentialDesk:
         roles = {name: held for name, held in before.roles.items() if name != project}
         if role is not None:
             roles[project] = role
-        return self._put(before, replace(before, roles=roles, version=before.version + 1))
+        after = replace(before, roles=roles, version=before.version + 1)
+        return self._put(before, after, self._witness(by, before, after))
 
-    def rotate(self, by: Credential, before: Credential, overlap: int) -> tuple[Credential, str]:
+    def rotate(
+        self,
+        by: Credential,
+        before: Credential,
+        overlap: int,
+        *,
+        proof: Secret | None = None,
+        is_versioned: bool = False,
+    ) -> tuple[Credential, str]:
         """A new secret; the one before lives for `overlap` seconds more, a week at most.
 
-        Everybody may rotate their own. Raises INVALID, STALE when two rotations race.
+        Everybody may rotate their own, with a secret (`proof`) that is not on its way out: whoever has stolen
+        one must not undo its rotation. Two that are told to rotate at once must not end the secret that all
+        others still have: while one is on its way out, the next takes an overlap of 0, or a caller who has
+        said which version they rotate (`is_versioned`). Raises INVALID, CONFLICT, STALE when two race.
         """
         if by.id != before.id:
             self._require_authority(by, before)
+        elif before.secrets:
+            current = {one.id for one in before.secrets if one.expires is None}
+            with_current = proof is not None and proof.id in current
+            _require(with_current, "rotate its secret with one that is itself rotated away")
         if not before.secrets:
             raise RefusedError(Reason.INVALID, "this credential has no secret to rotate")
         if not 0 <= overlap <= OVERLAP_LIMIT_SECONDS:
             raise RefusedError(Reason.INVALID, f"the overlap is 0 to {OVERLAP_LIMIT_SECONDS} seconds")
+        if overlap and not is_versioned and before.has_outgoing(self.clock()):
+            message = (
+                f"{before.id!r} was rotated, and the secret before still lives: name the version you have "
+                "read in If-Match, or end all secrets but the new one with an overlap of 0 seconds"
+            )
+            raise RefusedError(Reason.CONFLICT, message)
         secret = make_secret()
         after = rotated(before, hash_secret(secret), int(self.clock()), overlap)
         if not self.store.put(after, revoke=after.generation > before.generation):
@@ -201,7 +234,7 @@ class CredentialDesk:
         """Raises STALE."""
         self._require_authority(by, credential)
         _require(by.id != credential.id, "delete itself")
-        if not self.store.remove(credential):
+        if not self.store.remove(credential, witness=self._witness(by, credential, None)):
             raise stale("credential", credential.id)
 
     def forget_registry(self, registry: Registry) -> None:
@@ -247,11 +280,26 @@ class CredentialDesk:
             held = self.store.get(credential.id)
         raise stale("credential", credential.id)
 
-    def _put(self, before: Credential, after: Credential) -> Credential:
+    def _witness(self, by: Credential, before: Credential, after: Credential | None) -> Credential | None:
+        """Another owner, where an account loses one, who must be there unchanged when it does.
+
+        Else two owners who take each other away at once would leave nobody. Raises CONFLICT for the last.
+        """
+        if not before.keeps_account or (after is not None and after.keeps_account):
+            return None
+        for one in (by, *self._all(before.account)):
+            # Lists are behind, and `by` was read before this request had its turn.
+            held = self.store.get(one.id) if one.id != before.id else None
+            if held is not None and held.account == before.account and held.keeps_account:
+                return held
+        message = f"{before.id!r} is the last owner of the account that lives on: make another first"
+        raise RefusedError(Reason.CONFLICT, message)
+
+    def _put(self, before: Credential, after: Credential, witness: Credential | None) -> Credential:
         revoke = _takes_away(before, after)
         if revoke:
             after = replace(after, generation=before.generation + 1)
-        if not self.store.put(after, revoke=revoke):
+        if not self.store.put(after, revoke=revoke, witness=witness):
             raise stale("credential", before.id)
         return after
 
@@ -267,12 +315,20 @@ class CredentialDesk:
             created_by=by.id,
         )
 
-    def _create(self, credential: Credential) -> tuple[Credential, str]:
+    def _create(self, by: Credential, credential: Credential) -> tuple[Credential, str]:
         secret = make_secret()
         credential = replace(credential, secrets=(Secret(hash_secret(secret)),))
         if not self.store.put(credential):
-            raise _taken(credential.id)
+            raise self._taken(by, credential.id)
         return credential, secret
+
+    def _taken(self, by: Credential, id_: str) -> RefusedError:
+        """Ids are one set for all accounts: who may not see whose it is learns that it is gone, no more."""
+        held = self.store.get(id_)
+        if held is not None and self._may_see(by, held):
+            return RefusedError(Reason.CONFLICT, f"there is a credential {id_!r} already: choose another id")
+        message = f"the id {id_!r} cannot be had for a credential: choose another"
+        return RefusedError(Reason.CONFLICT, message)
 
     def _check_expiry(self, expires: int) -> int:
         now = int(self.clock())
@@ -362,8 +418,11 @@ def _check_trust(trust: Trust) -> None:
     if not _is_issuer(trust.issuer):
         message = "an issuer is an https:// URL of a host, without a user, a query or a fragment"
         raise RefusedError(Reason.INVALID, message)
-    if not trust.audience or not trust.subject.strip("*"):
-        raise RefusedError(Reason.INVALID, "a trust names an audience, and a subject that is not all wild")
+    if not trust.audience:
+        raise RefusedError(Reason.INVALID, "a trust names an audience")
+    if not _SUBJECT.fullmatch(trust.subject):
+        message = "a subject says whose it is before its first *, beyond a first separator: repo:acme/app:*"
+        raise RefusedError(Reason.INVALID, message)
     texts = [trust.issuer, trust.audience, trust.subject, *trust.claims, *trust.claims.values()]
     if len(trust.claims) > CLAIMS_LIMIT or max(map(len, texts)) > PATTERN_LIMIT:
         message = f"a trust has at most {CLAIMS_LIMIT} claims, each of at most {PATTERN_LIMIT} characters"
@@ -383,10 +442,14 @@ def _is_issuer(text: str) -> bool:
     return bool(parts.hostname) and (parts.scheme == "https" or is_local)
 
 
+def _is_local(issuer: str) -> bool:
+    host = urlsplit(issuer).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK or host.endswith(".localhost")
+
+
 def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not holds:
         raise RefusedError(Reason.FORBIDDEN, f"this credential may not {what}")
-
-
-def _taken(id_: str) -> RefusedError:
-    return RefusedError(Reason.CONFLICT, f"the id {id_!r} cannot be had for a credential: choose another")

@@ -78,8 +78,22 @@ class Credential:
     used: int = 0
     used_from: str = ""
 
+    @property
+    def keeps_account(self) -> bool:
+        """An owner of everything who lives on: an account is never without one."""
+        return (
+            self.kind is Kind.USER
+            and self.roles.get(EVERY_PROJECT) is Role.OWNER
+            and not self.is_disabled
+            and self.expires is None
+        )
+
     def lives(self, now: float) -> bool:
         return not self.is_disabled and (self.expires is None or self.expires > now)
+
+    def has_outgoing(self, now: float) -> bool:
+        """Whether a secret that was rotated away still lives."""
+        return any(one.expires is not None and one.lives(now) for one in self.secrets)
 
     def expires_soon(self, now: float) -> bool:
         return self.expires is not None and self.expires - now < EXPIRES_SOON_SECONDS
@@ -157,10 +171,14 @@ def administrator(id_: str, account: str, secret: str, now: float = 0) -> Creden
 
 
 def rotated(credential: Credential, new_hash: str, now: int, overlap: int) -> Credential:
-    """With a new secret; the one before lives for `overlap` seconds more, and none older than that."""
+    """With a new secret; the one before lives for `overlap` seconds more, and none older than that.
+
+    What was issued for a secret ends with it.
+    """
     current = [secret for secret in credential.secrets if secret.expires is None]
     outgoing = tuple(replace(secret, expires=now + overlap) for secret in current if overlap > 0)
-    generation = credential.generation + (0 if overlap > 0 else 1)
+    drops = overlap <= 0 or credential.has_outgoing(now)
+    generation = credential.generation + (1 if drops else 0)
     return replace(
         credential,
         secrets=(Secret(new_hash), *outgoing),

@@ -94,7 +94,8 @@ class Principal:
     """Somebody who has proved who they are, and what this proof is good for: repositories by exact name.
 
     `everywhere` is what they may do in every registry of the account; `generation` that of their credential;
-    `issued` (epoch milliseconds) is when that was looked at.
+    `issued` (epoch milliseconds) is when that was looked at, `expires` (epoch seconds) when the credential
+    ends, or the secret that proved it.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Principal:
     generation: int = 0
     address: str = ""
     issued: int = field(default=0, compare=False)
+    expires: int | None = None
 
     @property
     def may_list(self) -> bool:

@@ -17,6 +17,7 @@ from chalicelib.identity.audit import Record, Trail
 from chalicelib.identity.credentials import Credential, Kind, Secret, Trust
 from chalicelib.identity.grants import Principal, Scope
 from chalicelib.identity.names import check_credential_id
+from chalicelib.identity.oidc import Verdict
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.secret import LIMIT, BusyError, could_match, is_generated, matches, matches_nobody
 from chalicelib.identity.tenancy import Registry
@@ -26,6 +27,9 @@ REMEMBERED: Final = 256
 REMEMBERED_SECONDS: Final = 60
 LOCKED_ADDRESSES: Final = 10_000
 NO_ACCOUNT: Final = "-"
+# Whether the credential is there or not: its id is locked.
+_LOCKED_CREDENTIAL: Final = "too many failed logins with this id, which is locked from every address"
+_LOCKED_ADDRESS: Final = "too many failed logins from this address, which is locked for every id"
 # Of refusals, in one process: locks bound what one address and one credential can fill, this all together.
 RECORDED_A_MINUTE: Final = 300
 
@@ -57,8 +61,8 @@ class Directory(Protocol):
 
 
 class IdTokens(Protocol):
-    def verify(self, token: str, trust: Trust) -> Mapping[str, object] | None:
-        """The claims of an ID token that `trust` trusts; None whatever is wrong with it."""
+    def verify(self, token: str, trust: Trust) -> Verdict:
+        """The claims of an ID token that `trust` trusts; or what is wrong with it."""
         ...
 
 
@@ -67,7 +71,7 @@ class LockedError(Exception):
     """Nothing is tried before `seconds` have passed."""
 
     seconds: int
-    why: str = "too many failed logins"
+    why: str
 
     @property
     def message(self) -> str:
@@ -87,7 +91,7 @@ class SignedIn:
     at: int = 0
 
     def principal(self, access: tuple[Scope, ...]) -> Principal:
-        return replace(self.credential.principal(access), issued=self.at)
+        return replace(self.credential.principal(access), issued=self.at, expires=self.expires)
 
     @property
     def expires(self) -> int | None:
@@ -99,6 +103,9 @@ class SignedIn:
 @dataclass(slots=True)
 class SignIn:
     """The row is read every time; only the slow hash of a password is remembered, for a minute.
+
+    The lock of a credential is against guesses at a password. What cannot be guessed is tried all the same:
+    else any stranger who fails on purpose would keep a robot or a trust out, minute for minute.
 
     Every refusal of somebody who is named is counted, so that locks end it, and told in the trail, up to
     `RECORDED_A_MINUTE`; how many were not is told with the next one.
@@ -133,13 +140,20 @@ class SignIn:
             return None
         began = self.clock()
         found = self._look_up(id_, address, registries)
-        credential = found.credential
+        credential, wait = found.credential, wait_seconds(found.by_credential, began)
+        detail = {"by": "id_token"} if is_exchange else {}
         if credential is not None and (credential.kind is Kind.TRUST or is_exchange):
-            if self._is_trusted(credential, secret):
+            reason = self._distrust(credential, secret)
+            if not reason:
                 return self._signed_in(found, None, address, began)
-        elif (proof := self._proof(credential, secret)) is not None:
-            return self._signed_in(found, proof, address, began)
-        self._failed(id_, address, found, {"by": "id_token"} if is_exchange else {})
+            detail = {"by": "id_token", "reason": reason}
+        elif is_generated(secret) or not wait:
+            proof = self._proof(credential, secret)
+            if proof is not None:
+                return self._signed_in(found, proof, address, began)
+        if wait:
+            raise LockedError(wait, _LOCKED_CREDENTIAL)
+        self._failed(id_, address, found, detail)
         return None
 
     def by_generation(
@@ -147,7 +161,7 @@ class SignIn:
     ) -> SignedIn | None:
         """For a refresh token that has been verified, given for the secret of that id. Raises LockedError.
 
-        One read, and a write for each failure: a token that was taken away is a guess like any other.
+        One read, and a write for each failure, which is the address's alone: nobody guesses such a token.
         """
         now = self.clock()
         found = self._look_up(id_, address, registries)
@@ -156,23 +170,37 @@ class SignIn:
             for one in credential.secrets:
                 if one.id == secret and one.lives(now):
                     return self._signed_in(found, one, address, now)
-        self._failed(id_, address, found, {"by": "refresh_token"})
+        self._failed(id_, address, found, {"by": "refresh_token"}, counts_for_credential=False)
         return None
 
+    def by_token(self, principal: Principal, address: str) -> SignedIn | None:
+        """The credential behind a registry token that stands. One read. Raises LockedError."""
+        now = self.clock()
+        found = self._look_up(principal.id, address, ())
+        credential = found.credential
+        if credential is None or credential.generation != principal.generation or not credential.lives(now):
+            return None
+        return self._signed_in(found, None, address, now)
+
     def _look_up(self, id_: str, address: str, registries: Collection[str]) -> Found:
+        """Raises LockedError for the address."""
         now, source = self.clock(), origin(address)
         if (until := self._locked.get(source, 0)) > now:
-            raise LockedError(math.ceil(until - now))
+            raise LockedError(math.ceil(until - now), _LOCKED_ADDRESS)
         found = self.directory.look_up(id_, source, registries)
-        wait = max(wait_seconds(found.by_credential, now), wait_seconds(found.by_address, now))
-        if wait:
+        if wait := wait_seconds(found.by_address, now):
             self._remember_lock(source, found.by_address)
-            raise LockedError(wait)
+            raise LockedError(wait, _LOCKED_ADDRESS)
         return found
 
-    def _is_trusted(self, credential: Credential, token: str) -> bool:
-        claims = self.id_tokens.verify(token, credential.trust) if credential.trust else None
-        return claims is not None and credential.lives(self.clock())
+    def _distrust(self, credential: Credential, token: str) -> str:
+        """Why the ID token does not sign in as it; '' where it does. Told to nobody but the trail."""
+        if credential.trust is None:
+            return f"an ID token for a {credential.kind}, which takes none"
+        verdict = self.id_tokens.verify(token, credential.trust)
+        if verdict.claims is None:
+            return verdict.reason
+        return "" if credential.lives(self.clock()) else "the trust is disabled or has expired"
 
     def _proof(self, credential: Credential | None, secret: str) -> Secret | None:
         """The living secret of the credential that this is. Raises LockedError."""
@@ -210,10 +238,20 @@ class SignIn:
             self.directory.used(credential, address, now)
         return SignedIn(credential, found.registries, secret, int(began * 1000))
 
-    def _failed(self, id_: str, address: str, found: Found, detail: Mapping[str, str]) -> None:
+    def _failed(
+        self,
+        id_: str,
+        address: str,
+        found: Found,
+        detail: Mapping[str, str],
+        *,
+        counts_for_credential: bool = True,
+    ) -> None:
         now, source = int(self.clock()), origin(address)
         by_address = after_failure(found.by_address, ADDRESS, now)
-        self.directory.failed(f"credential#{id_}", after_failure(found.by_credential, CREDENTIAL, now), now)
+        if counts_for_credential:
+            by_credential = after_failure(found.by_credential, CREDENTIAL, now)
+            self.directory.failed(f"credential#{id_}", by_credential, now)
         self.directory.failed(f"address#{source}", by_address, now)
         self._remember_lock(source, by_address)
         # Also for a credential that is not there, so that a failure always costs the same.

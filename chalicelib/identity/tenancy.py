@@ -66,7 +66,14 @@ class TenancyStore(Protocol):
     def account(self, id_: str) -> Account | None: ...
     def accounts(self, after: str, limit: int) -> list[Account]: ...
     def put_account(self, account: Account) -> bool: ...
-    def remove_account(self, account: Account) -> bool: ...
+    def remove_account(self, account: Account) -> bool:
+        """Its id stays taken."""
+        ...
+
+    def withdraw_account(self, account: Account) -> bool:
+        """As if it had never been made."""
+        ...
+
     def project(self, account: str, name: str) -> Project | None: ...
     def projects(self, account: str, after: str, limit: int) -> list[Project]: ...
     def put_project(self, project: Project) -> bool: ...
@@ -88,12 +95,14 @@ class Tenancy:
 
     store: TenancyStore
     clock: Callable[[], float] = time.time
+    # Takes away what tokens of before may have put under a name after its registry was deleted.
+    clear: Callable[[Registry], object] = lambda _registry: None
 
     def create_account(self, id_: str, title: str = "") -> Account:
         """Raises RefusedError (INVALID, CONFLICT)."""
         account = Account(check_name("account", id_), title, created=self._now())
         if not self.store.put_account(account):
-            raise _taken("account", id_)
+            raise _there("account", id_)
         return account
 
     def account(self, id_: str) -> Account:
@@ -107,8 +116,16 @@ class Tenancy:
             raise stale("account", account.id)
         return account
 
+    def withdraw_account(self, account: Account) -> None:
+        """One that nobody could use yet. Raises RefusedError (STALE)."""
+        if not self.store.withdraw_account(account):
+            raise stale("account", account.id)
+
     def delete_account(self, account: Account) -> None:
-        """Raises RefusedError (CONFLICT while it has projects, STALE)."""
+        """Nobody gets its id again: the audit trail stays under it, for one.
+
+        Raises RefusedError (CONFLICT while it has projects, STALE).
+        """
         if self.store.projects(account.id, "", 1):
             raise _not_empty("account", account.id, "projects")
         if not self.store.remove_account(account):
@@ -118,7 +135,7 @@ class Tenancy:
         """Raises RefusedError (INVALID, CONFLICT)."""
         project = Project(account, check_name("project", name), title, created=self._now())
         if not self.store.put_project(project):
-            raise _taken("project", name)
+            raise _there("project", name)
         return project
 
     def default_project(self, account: str) -> Project:
@@ -166,7 +183,10 @@ class Tenancy:
             # Later than the one before, whatever the clocks of two machines say.
             later = max(registry.incarnation, before.incarnation + 1)
             registry = replace(registry, incarnation=later)
+            if before.state == DELETED and before.account == registry.account:
+                self.clear(before)
             if self.store.take_registry(registry, now):
+                self.clear(registry)
                 return registry
         raise _taken("registry", name)
 
@@ -215,6 +235,14 @@ def _found(row: _Row | None, what: str, name: str) -> _Row:
     if row is None:
         raise not_found(what, name)
     return row
+
+
+def _there(what: str, name: str) -> RefusedError:
+    """Who may make one sees all of them."""
+    return RefusedError(
+        Reason.CONFLICT,
+        f"there is {'an' if what == 'account' else 'a'} {what} {name!r} already: choose another name",
+    )
 
 
 def _taken(what: str, name: str) -> RefusedError:

@@ -41,6 +41,7 @@ class Tokens:
         claims = self._claims(principal.id, principal.generation, self.service, now, lifetime) | {
             "account": principal.account,
             "at": principal.issued,
+            "ends": principal.expires,
             "everywhere": sorted(principal.everywhere),
             "access": [
                 {"type": s.kind, "name": s.name, "actions": list(s.actions)} for s in principal.access
@@ -130,4 +131,5 @@ def _principal(claims: dict[str, Any]) -> Principal:
         everywhere=frozenset(claims["everywhere"]),
         generation=int(claims["gen"]),
         issued=int(claims.get("at", 0)),
+        expires=claims.get("ends"),
     )

@@ -14,7 +14,8 @@ import re
 import string
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -24,9 +25,10 @@ from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from chalicelib.identity.audit import Record
+from chalicelib.identity.grants import Principal
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.sign_in import LockedError, SignedIn
-from chalicelib.management import credentials, images, tenancy
+from chalicelib.management import credentials, forms, images, tenancy, uploads
 from chalicelib.management.document import openapi
 from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
 from chalicelib.management.services import Caller, ManagementServices
@@ -35,13 +37,15 @@ from chalicelib.spec.errors import RegistryError
 PREFIX: Final = "/api/v1"
 BODY_LIMIT: Final = 64 * 1024
 KEY_LIMIT: Final = 128
+DEPTH_LIMIT: Final = 32
 _LOG: Final = logging.getLogger(__name__)
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@")
 _DOCUMENT: Final = f"{PREFIX}/openapi.json"
+_UPLOADS: Final = f"{PREFIX}/uploads"
 
 
-_ROUTERS: Final = (tenancy.router, credentials.router, images.router)
+_ROUTERS: Final = (tenancy.router, credentials.router, images.router, uploads.router)
 _TURN: Final = threading.Lock()
 
 
@@ -60,39 +64,63 @@ class ManagementApi:
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         address = str(http.get("sourceIp", ""))
         try:
-            signed_in = self._sign_in(headers, address)
-            _check_media_type(event, headers)
-            caller = Caller(signed_in.credential, address, headers.get("if-match", ""))
-            answer = self._once(event, headers, caller)
+            caller = self._caller(headers, address, event["rawPath"])
         except ProblemError as error:
             return _as_event(problem(error.status, error.detail, headers=error.headers))
-        self._tell(caller, http["method"], event["rawPath"], answer["statusCode"])
+        status = 500
+        try:
+            answer = self._answer(event, headers, caller)
+            status = answer["statusCode"]
+        finally:
+            self._tell(caller, http["method"], event["rawPath"], status)
         return answer
+
+    def _answer(self, event: Mapping[str, Any], headers: Mapping[str, str], caller: Caller) -> dict[str, Any]:
+        try:
+            _check_media_type(event, headers)
+            return self._once(event, headers, caller)
+        except ProblemError as error:
+            return _as_event(problem(error.status, error.detail, headers=error.headers))
 
     def document(self) -> str:
         """OpenAPI 3.1."""
         return json.dumps(openapi(self._app))
 
-    def _sign_in(self, headers: Mapping[str, str], address: str) -> SignedIn:
-        challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
-        id_, secret = _basic(headers.get("authorization", ""))
+    def _caller(self, headers: Mapping[str, str], address: str, path: str) -> Caller:
+        """Raises ProblemError (401, 429)."""
+        authorization = headers.get("authorization", "")
+        token = self._token(authorization) if _is_upload(path) else None
         try:
-            signed_in = self._services.sign_in.by_secret(id_, secret, address)
+            signed_in = self._sign_in(authorization, token, address)
         except LockedError as error:
             raise ProblemError(429, error.message, {"Retry-After": str(error.seconds)}) from error
         if signed_in is None:
-            raise ProblemError(401, "log in with the id and secret of a credential", challenge)
-        return signed_in
+            raise _unknown(has_tried=bool(authorization))
+        if_match = headers.get("if-match", "")
+        return Caller(signed_in.credential, address, if_match, token, signed_in.secret)
+
+    def _token(self, authorization: str) -> Principal | None:
+        """A registry token speaks for repositories, and so opens uploads alone."""
+        kind, _, value = authorization.partition(" ")
+        return self._services.token_of(value.strip()) if kind.lower() == "bearer" else None
+
+    def _sign_in(self, authorization: str, token: Principal | None, address: str) -> SignedIn | None:
+        if token is not None:
+            return self._services.sign_in.by_token(token, address)
+        id_, secret = _basic(authorization)
+        return self._services.sign_in.by_secret(id_, secret, address)
 
     def _once(self, event: Mapping[str, Any], headers: Mapping[str, str], caller: Caller) -> dict[str, Any]:
         """A create that carries an Idempotency-Key happens once; its repetition is answered as it was."""
         key = headers.get("idempotency-key", "")
-        if event["requestContext"]["http"]["method"] != "POST" or not key:
+        is_create = event["requestContext"]["http"]["method"] == "POST"
+        # A presigned URL is stored nowhere, and to open an upload again does no harm.
+        if not is_create or not key or _is_upload(event["rawPath"]):
             return self._resolve(event, caller)
         if len(key) > KEY_LIMIT or not key.isprintable():
             raise ProblemError(400, f"an Idempotency-Key has at most {KEY_LIMIT} printable characters")
         by = caller.credential
-        name = hashlib.sha256(f"{by.account}\0{by.id}\0{key}".encode()).hexdigest()
+        name = hashlib.sha256(f"{by.account}\0{by.id}\0{by.generation}\0{key}".encode()).hexdigest()
         what = f"{event['rawPath']}\0{event.get('body') or ''}"
         fingerprint = hashlib.sha256(what.encode()).hexdigest()
         if not self._services.answers.begin(name, fingerprint):
@@ -100,7 +128,11 @@ class ManagementApi:
         return self._first(name, event, caller)
 
     def _first(self, name: str, event: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-        answer = self._resolve(event, caller)
+        try:
+            answer = self._resolve(event, caller)
+        except BaseException:
+            self._services.answers.drop(name)
+            raise
         if answer["statusCode"] < 300:
             self._services.answers.keep(name, json.dumps(_without_secret(answer)))
         else:
@@ -128,19 +160,43 @@ class ManagementApi:
             "isBase64Encoded": False,
             "rawPath": _plain_path(event["rawPath"]),
         }
+        is_change = event["requestContext"]["http"]["method"] not in {"GET", "HEAD"}
         with _TURN:
+            caller = self._still(caller) if is_change else caller
             for router in _ROUTERS:
                 router.api_resolver = self._app
             self._app.append_context(services=self._services, caller=caller)  # type: ignore[no-untyped-call]
             return self._app.resolve(plain, object())  # type: ignore[arg-type]
 
+    def _still(self, caller: Caller) -> Caller:
+        """As the credential is now: those before in the turn may have taken it away. Raises ProblemError."""
+        before = caller.credential
+        after = self._services.desk.store.get(before.id)
+        is_same = after is not None and after.generation == before.generation
+        if after is None or not is_same or not after.lives(self._services.sign_in.clock()):
+            raise _unknown()
+        return replace(caller, credential=after)
+
     def _tell(self, caller: Caller, method: str, path: str, status: int) -> None:
         credential = caller.credential
         result = "ok" if status < 400 else str(status)
         at = int(time.time() * 1000)
-        action = f"api {method}"
-        record = Record(credential.account, at, credential.id, action, path[:512], caller.address, result)
+        record = Record(
+            credential.account,
+            at,
+            credential.id,
+            f"api {method}",
+            path[:512],
+            caller.address,
+            result,
+            caller.told,
+        )
         self._services.trail.write(record)
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document, of no deployment in particular."""
+    return openapi(_resolver())
 
 
 def _resolver() -> LambdaFunctionUrlResolver:
@@ -151,7 +207,7 @@ def _resolver() -> LambdaFunctionUrlResolver:
 
     @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
     def invalid(error: RequestValidationError) -> Response[str]:
-        entries = [{"at": list(one["loc"]), "detail": one["msg"]} for one in error.errors()]
+        entries = [{"at": list(one["loc"]), "detail": _in_words(one)} for one in error.errors()]
         return problem(422, "the request is not what this operation takes", errors=entries)
 
     @app.exception_handler(RefusedError)  # type: ignore[untyped-decorator]
@@ -180,6 +236,13 @@ def _resolver() -> LambdaFunctionUrlResolver:
         return problem(500, "the registry failed to answer; try again")
 
     return app
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    """A person is told the form, not the regular expression of it."""
+    if error.get("type") == "string_pattern_mismatch":
+        return forms.in_words(str(error.get("ctx", {}).get("pattern", "")))
+    return str(error["msg"])
 
 
 def _methods(app: LambdaFunctionUrlResolver) -> list[str]:
@@ -211,6 +274,10 @@ def _check_media_type(event: Mapping[str, Any], headers: Mapping[str, str]) -> N
         raise ProblemError(415, "a body is application/json")
 
 
+def _is_upload(path: str) -> bool:
+    return _plain_path(path).startswith(_UPLOADS)
+
+
 def _basic(header: str) -> tuple[str, str]:
     kind, _, value = header.partition(" ")
     if kind.lower() != "basic":
@@ -236,7 +303,34 @@ def _body(event: Mapping[str, Any]) -> str:
         raise ProblemError(400, "the body is not UTF-8") from error
     if len(body) > BODY_LIMIT:
         raise ProblemError(413, f"a body has at most {BODY_LIMIT} bytes")
+    _check_readable(body)
     return body
+
+
+def _check_readable(body: str) -> None:
+    """What is no JSON at all is left to the resolver, which says where. Raises ProblemError (400)."""
+    try:
+        level = [json.loads(body)] if body else []
+    except json.JSONDecodeError:
+        return
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(400, "the body has a number too long, or lists too deep, to be read") from error
+    for _ in range(DEPTH_LIMIT):
+        level = [child for one in level for child in _children(one)]
+    if level:
+        raise ProblemError(400, f"the body nests more than {DEPTH_LIMIT} deep")
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _unknown(*, has_tried: bool = True) -> ProblemError:
+    challenge = {"WWW-Authenticate": 'Basic realm="ccr"'}
+    wrong = "wrong id or secret" if has_tried else "log in with the id and secret of a credential"
+    return ProblemError(401, wrong, challenge)
 
 
 def _without_secret(answer: dict[str, Any]) -> dict[str, Any]:

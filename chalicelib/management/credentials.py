@@ -8,7 +8,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from chalicelib.identity.credentials import Credential, Trust
 from chalicelib.identity.grants import Grant
@@ -61,6 +61,7 @@ def list_credentials(
 @router.post("/credentials", tags=["credentials"], responses={201: {"description": "made"}})
 def create_credential(credential: CredentialIn) -> Response[CredentialMade]:
     """A user, a robot, or a trust: nobody gives more than they have."""
+    _tell(credential)
     made, secret = _make(credential)
     out = CredentialMade(**_credential(made).model_dump(), secret=secret)
     return answered(out, status=201, version=made.version)
@@ -77,6 +78,7 @@ def describe_credential(id: IdPath) -> Response[CredentialOut]:  # noqa: A002 - 
 def change_credential(id: IdPath, change: CredentialChange) -> Response[CredentialOut]:  # noqa: A002
     """What takes something away counts within a minute, for tokens made before too."""
     services, caller = services_of(router.context), caller_of(router.context)
+    _tell(change)
     before = services.desk.get(caller.credential, id)
     caller.check_version("credential", id, before.version)
     after = services.desk.change(
@@ -96,7 +98,13 @@ def rotate_credential(id: IdPath, rotation: RotationIn) -> Response[CredentialMa
     services, caller = services_of(router.context), caller_of(router.context)
     before = services.desk.get(caller.credential, id)
     caller.check_version("credential", id, before.version)
-    after, secret = services.desk.rotate(caller.credential, before, rotation.overlap_seconds)
+    after, secret = services.desk.rotate(
+        caller.credential,
+        before,
+        rotation.overlap_seconds,
+        proof=caller.secret,
+        is_versioned=caller.if_match not in {"", "*"},
+    )
     out = CredentialMade(**_credential(after).model_dump(), secret=secret)
     return answered(out, status=201, version=after.version)
 
@@ -109,6 +117,11 @@ def delete_credential(id: IdPath) -> Response[None]:  # noqa: A002
     caller.check_version("credential", id, before.version)
     services.desk.delete(caller.credential, before)
     return Response(204)
+
+
+def _tell(asked: BaseModel) -> None:
+    """In the audit trail, whether it is then refused or not: no secret is ever sent."""
+    caller_of(router.context).told.update(asked.model_dump(mode="json", exclude_unset=True))
 
 
 def _make(asked: UserIn | RobotIn | TrustIn) -> tuple[Credential, str | None]:

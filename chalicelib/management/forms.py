@@ -18,15 +18,37 @@ _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ].+")
 NAME: Final = f"^{_INNER}$"
 REGISTRY_NAME: Final = f"^{_COMPONENT}$"
 REPOSITORY_NAME: Final = f"^{_PATH}$"
+SHA256: Final = "^sha256:[a-f0-9]{64}$"
 CREDENTIAL_ID: Final = "^[a-z0-9]([a-z0-9._+@-]*[a-z0-9])?$"
 PROJECT_OF_ROLE: Final = rf"^(\*|{_INNER})$"
 GRANT_PATTERN: Final = rf"^{_COMPONENT}(/[a-z0-9._*-]+)*$"
 SOURCE: Final = f"^{_PATH}(:{_TAG}|@{_DIGEST})?$"
 TARGET: Final = f"^{_PATH}(:{_TAG})?$"
 ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
-SUBJECT: Final = r"[^*]"
+# Without a *, or with a name beyond the first separator before it.
+SUBJECT: Final = r"^[^*]+$|^[^*:/|]*[:/|]+[^*:/|]"
 # Of a credential: no control characters, and no others that change how a line looks.
 TITLE: Final = r"^[^\x00-\x1f\x7f-\xa0\xad\u2000-\u200f\u2028-\u202f\u2066-\u206f\ufeff]*$"
+
+_WORDS: Final = {
+    NAME: "takes a-z, 0-9 and - (inside), at most 63",
+    REGISTRY_NAME: "takes a-z, 0-9 and . _ - (inside), at most 63, and no slash",
+    REPOSITORY_NAME: "takes segments of a-z, 0-9 and . _ - (inside) with slashes between",
+    SHA256: "takes sha256: and 64 of 0-9 and a-f",
+    CREDENTIAL_ID: "takes a-z, 0-9 and . _ + @ - (inside), at most 128",
+    PROJECT_OF_ROLE: "takes the name of a project, or * for all",
+    GRANT_PATTERN: "takes a registry's name and, after a slash, a repository in which * is any text: prod/*",
+    SOURCE: "takes a repository with a tag or a digest: prod/app:1.0",
+    TARGET: "takes a repository, and a tag unless the source's is kept: prod/app:1.0",
+    ISSUER: "takes an https:// URL",
+    SUBJECT: "takes a text that is not all *",
+    TITLE: "takes one line of printable characters",
+}
+
+
+def in_words(pattern: str) -> str:
+    """What has not the form of `pattern` is told."""
+    return _WORDS.get(pattern, "has another form: see the OpenAPI document")
 
 
 def as_whole(value: object) -> object:

@@ -24,6 +24,7 @@ from chalicelib.management.problems import ProblemError
 from chalicelib.management.services import answered, caller_of, epoch, pages, services_of
 from chalicelib.management.tenancy import RegistryPath, seen_registry
 from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name, check_tag, parse_reference
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -39,6 +40,8 @@ RepositoryPath = Annotated[
 ]
 After = Annotated[str, Query(max_length=255)]
 LOOK_AT: Final = 10_000
+REFUSED: Final = "refused"
+LOOK_BACK: Final = 31
 DAY: Final = 24 * 3600
 
 
@@ -109,7 +112,12 @@ def promote(promotion: PromotionIn) -> Response[PromotionOut]:
         raise not_found("repository", source.name)
     _check_may_push(caller.credential, target)
     tags = (check_tag(tag),) if tag else ()
-    promoted = services.promotion.promote(source, reference, target, tags=tags, actor=caller.actor)
+    try:
+        promoted = services.promotion.promote(source, reference, target, tags=tags, actor=caller.actor)
+    except RegistryError as error:
+        if error.code is not ErrorCode.MANIFEST_UNKNOWN:
+            raise
+        raise not_found("image", f"{source.name}{'@' if ':' in reference else ':'}{reference}") from error
     digest = promoted.digest
     _audit_promotion(promotion, digest)
     shown = f"{target.name}:{tag}" if tag else f"{target.name}@{digest}"
@@ -124,10 +132,17 @@ def read_audit(  # noqa: PLR0917 - each is a parameter of the query
     actor: After = "",
     action: After = "",
     repository: After = "",
+    result: After = "",
+    reads: Annotated[bool, Query()] = True,  # noqa: FBT002
     limit: PageLimit = 50,
     after: After = "",
 ) -> Page[AuditOut]:
-    """Newest first; the last day unless told otherwise. One page looks at 10,000 entries at the most."""
+    """Newest first; the last day unless told otherwise.
+
+    `result` is ok, refused (all that is not ok), or a status; `reads=false` leaves reads of this API that
+    were answered out. One page looks at 10,000 entries and 31 days at the most: it may be empty, and still
+    have a next.
+    """
     services, by = services_of(router.context), caller_of(router.context).credential
     if not by.may(READ_AUDIT, EVERY_PROJECT):
         raise RefusedError(Reason.FORBIDDEN, "this credential may not read the audit trail")
@@ -135,11 +150,22 @@ def read_audit(  # noqa: PLR0917 - each is a parameter of the query
     begin = epoch(since) or end - DAY
     if not 0 <= begin <= end or end - begin > 400 * DAY:
         raise ProblemError(422, "since comes before until, 400 days at the most")
-    looked = list(islice(services.trail.read(by.account, begin * 1000, end * 1000, _cursor(after)), LOOK_AT))
-    found = [one for one in looked if _fits(one, actor, action, repository)]
+    after = _cursor(after, begin * 1000)
+    last = min(end * 1000, int(after[:15])) if after else end * 1000
+    first = max(begin * 1000, last - LOOK_BACK * DAY * 1000)
+    looked = list(islice(services.trail.read(by.account, first, end * 1000, after), LOOK_AT))
+    found = [
+        one
+        for one in looked
+        if _fits(one, actor, action, repository)
+        and _ended(one, result)
+        and (reads or not _is_answered_read(one))
+    ]
     kept, following = pages(found, "id", limit)
     if not following and len(looked) == LOOK_AT:
         following = looked[-1].id
+    elif not following and first > begin * 1000:
+        following = f"{first:015d}-{'0' * 8}"
     return Page(items=[_record(one) for one in kept], next=following)
 
 
@@ -150,9 +176,22 @@ def _fits(record: Record, actor: str, action: str, repository: str) -> bool:
     return names and actor in {"", record.actor} and action in {"", record.action}
 
 
-def _cursor(after: str) -> str:
-    if after and not (len(after) == 24 and after[:15].isdigit() and after[15] == "-"):
+def _ended(record: Record, result: str) -> bool:
+    return result in {"", record.result} or (result == REFUSED and record.result != "ok")
+
+
+def _is_answered_read(record: Record) -> bool:
+    return (record.action, record.result) == ("api GET", "ok")
+
+
+def _cursor(after: str, begin: int) -> str:
+    """Raises ProblemError (422)."""
+    if not after:
+        return after
+    if not (len(after) == 24 and after.isascii() and after[:15].isdigit() and after[15] == "-"):
         raise ProblemError(422, "`after` is the `next` of the page before")
+    if int(after[:15]) < begin:
+        raise ProblemError(422, "`after` is from before `since`")
     return after
 
 

@@ -14,6 +14,8 @@ from chalicelib.management.forms import (
     NAME,
     PROJECT_OF_ROLE,
     REGISTRY_NAME,
+    REPOSITORY_NAME,
+    SHA256,
     SOURCE,
     SUBJECT,
     TARGET,
@@ -26,10 +28,10 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=NAM
 RegistryName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=REGISTRY_NAME)]
 CredentialId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=CREDENTIAL_ID)]
 ProjectOfRole = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=PROJECT_OF_ROLE)]
-Title = Annotated[str, StringConstraints(max_length=200)]
-CredentialTitle = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
+Title = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
 # Strict mode knows only datetime itself, and the lax one takes numbers too.
 Moment = Annotated[datetime, Field(strict=False), BeforeValidator(as_written)]
+RepositoryName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=REPOSITORY_NAME)]
 RoleName = Literal["viewer", "developer", "maintainer", "owner"]
 Action = Literal["pull", "push", "delete"]
 
@@ -134,7 +136,7 @@ class TrustModel(Strict):
     issuer: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=ISSUER)]
     audience: Annotated[str, StringConstraints(min_length=1, max_length=512)]
     subject: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=SUBJECT)] = Field(
-        description="in which * is any text: repo:acme/app:ref:refs/heads/*"
+        description="in which * is any text, once it has said whose: repo:acme/app:ref:refs/heads/*"
     )
     claims: Annotated[dict[str, str], Field(max_length=20)] = Field(default_factory=dict)
 
@@ -142,14 +144,14 @@ class TrustModel(Strict):
 class UserIn(Strict):
     kind: Literal["user"]
     id: CredentialId
-    title: CredentialTitle = ""
+    title: Title = ""
     roles: dict[ProjectOfRole, RoleName] = Field(description="by project; the project * is all of them")
 
 
 class RobotIn(Strict):
     kind: Literal["robot"]
     id: CredentialId
-    title: CredentialTitle = ""
+    title: Title = ""
     project: Name
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)]
     expires: Moment | None = Field(default=None, description="within a year; none is never")
@@ -158,7 +160,7 @@ class RobotIn(Strict):
 class TrustIn(Strict):
     kind: Literal["trust"]
     id: CredentialId
-    title: CredentialTitle = ""
+    title: Title = ""
     project: Name
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)]
     trust: TrustModel
@@ -166,7 +168,7 @@ class TrustIn(Strict):
 
 
 class CredentialChange(Strict):
-    title: CredentialTitle | None = None
+    title: Title | None = None
     disabled: bool | None = None
     grants: Annotated[list[GrantModel], Field(min_length=1, max_length=50)] | None = None
     expires: Moment | None = None
@@ -218,6 +220,60 @@ class PromotionOut(BaseModel):
     target: str
     digest: str
     manifests: int
+
+
+class UploadIn(Strict):
+    repository: RepositoryName
+    digest: Annotated[str, StringConstraints(pattern=SHA256)] = Field(description="sha256:<hex>")
+    size: Annotated[int, Field(ge=0, le=5 * 1024**4), BeforeValidator(as_whole)]
+    mount_from: Annotated[list[RepositoryName], Field(max_length=20)] = Field(
+        default_factory=list, description="repositories that may have it already"
+    )
+
+
+class UploadedPartOut(BaseModel):
+    number: int
+    size: int
+    sha256: str | None = Field(description="in base64; null where the engine keeps none")
+
+
+class UploadOut(BaseModel):
+    state: Literal["present", "mounted", "open", "verifying", "published", "refused"]
+    session: str | None = None
+    repository: str
+    digest: str
+    size: int
+    method: Literal["put", "multipart"] | None = None
+    part_size: int = 0
+    parts: int = 0
+    expires: datetime | None = None
+    url: str | None = Field(default=None, description="of the one PUT, to be sent with exactly these headers")
+    headers: dict[str, str] = Field(default_factory=dict)
+    uploaded: list[UploadedPartOut] = Field(default_factory=list, description="the parts that S3 has")
+    verified: int = Field(default=0, description="bytes hashed so far")
+    detail: str = Field(default="", description="why it was refused")
+
+
+class PartIn(Strict):
+    number: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(as_whole)]
+    size: Annotated[int, Field(ge=1, le=5 * 1024**3), BeforeValidator(as_whole)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43}=$")] = Field(
+        description="in base64"
+    )
+
+
+class PartsIn(Strict):
+    parts: Annotated[list[PartIn], Field(min_length=1, max_length=500)]
+
+
+class PartUrlOut(BaseModel):
+    number: int
+    url: str
+    headers: dict[str, str]
+
+
+class PartUrlsOut(BaseModel):
+    parts: list[PartUrlOut]
 
 
 class AuditOut(BaseModel):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -13,11 +13,14 @@ from pydantic import BaseModel
 
 from chalicelib.identity.audit import Trail
 from chalicelib.identity.credential_desk import CredentialDesk
-from chalicelib.identity.credentials import Credential
+from chalicelib.identity.credentials import Credential, Secret
+from chalicelib.identity.grants import Principal
+from chalicelib.identity.opening import Opening
 from chalicelib.identity.refusals import stale
 from chalicelib.identity.sign_in import SignIn
-from chalicelib.identity.tenancy import Tenancy
+from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.problems import ProblemError
+from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
@@ -53,19 +56,33 @@ class ManagementServices:
     emptying: Emptying
     repositories: Repositories
     answers: AnswerStore
+    direct: DirectUploads
+    opening: Opening
+    token_of: Callable[[str], Principal | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, from where, and which version they think they change."""
+    """Who asks, from where, which version they think they change, and with what token or secret."""
 
     credential: Credential
     address: str
     if_match: str = ""
+    token: Principal | None = None
+    secret: Secret | None = None
+    # What the audit trail is to say of the operation.
+    told: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def actor(self) -> Actor:
         return Actor(self.credential.id, self.address)
+
+    def actions_on(self, name: str, registry: Registry | None) -> frozenset[str]:
+        """A token allows no more than its credential has now."""
+        actions = self.credential.actions_on(name, registry)
+        if self.token is None:
+            return actions
+        return frozenset(action for action in actions if self.token.allows(action, name))
 
     def check_version(self, what: str, name: str, version: int) -> None:
         """`If-Match` of RFC 9110. Raises RefusedError (STALE)."""
@@ -105,9 +122,11 @@ def epoch(when: datetime | None) -> int | None:
     if when.tzinfo is None:
         raise ProblemError(422, "a time has a zone: 2027-01-31T12:00:00Z")
     try:
-        return int(when.timestamp())
+        seconds = int(when.timestamp())
+        moment(seconds)
     except (OverflowError, ValueError) as error:
         raise ProblemError(422, "that time is out of range") from error
+    return seconds
 
 
 def pages(items: list[Any], name: str, limit: int) -> tuple[list[Any], str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
@@ -13,7 +12,7 @@ from chalicelib.identity.credentials import Credential, Kind
 from chalicelib.identity.grants import PULL, PUSH, Grant
 from chalicelib.identity.refusals import Reason, RefusedError, not_found
 from chalicelib.identity.roles import EVERY_PROJECT, READ, WRITE_MEMBER, WRITE_PROJECT, WRITE_REGISTRY, Role
-from chalicelib.identity.tenancy import Account, Project, Registry
+from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
 from chalicelib.management.forms import CREDENTIAL_ID, NAME, PROJECT_OF_ROLE, REGISTRY_NAME
 from chalicelib.management.models import (
     AccountChange,
@@ -38,7 +37,6 @@ from chalicelib.management.services import (
     pages,
     services_of,
 )
-from chalicelib.spec.reference import Repository
 
 router = Router()  # type: ignore[no-untyped-call]
 NamePath = Annotated[str, Path(min_length=1, max_length=63, pattern=NAME)]
@@ -71,7 +69,7 @@ def create_account(account: AccountIn) -> Response[AccountMade]:
     try:
         owner, secret = services.desk.create_user(by, account.owner, roles, account=made.id)
     except RefusedError:
-        services.tenancy.delete_account(made)
+        services.tenancy.withdraw_account(made)
         raise
     services.tenancy.default_project(made.id)
     out = AccountMade(**_account(made).model_dump(), owner=owner.id, secret=secret)
@@ -97,7 +95,7 @@ def change_account(account: NamePath, change: AccountChange) -> Response[Account
 
 @router.delete("/accounts/<account>", tags=["accounts"], responses={204: {"description": "deleted"}})
 def delete_account(account: NamePath) -> Response[None]:
-    """For operators, once it has no projects. Its credentials go with it."""
+    """For operators, once it has no projects. Its credentials go with it; its id is not given out again."""
     services, caller = services_of(router.context), caller_of(router.context)
     before = _seen_account(account)
     _require(caller.credential.is_operator and account != caller.credential.account, "delete this account")
@@ -174,6 +172,7 @@ def list_members(project: NamePath, limit: PageLimit = 50, after: After = "") ->
 def set_member(project: RoleProjectPath, user: CredentialPath, member: MemberIn) -> Response[MemberOut]:
     """The project `*` is all of them."""
     services, by = services_of(router.context), caller_of(router.context).credential
+    caller_of(router.context).told["role"] = member.role
     _check_may_change_members(project)
     services.desk.set_role(by, _user(user), project, Role(member.role))
     return answered(MemberOut(user=user, role=member.role))
@@ -207,7 +206,7 @@ def create_registry(registry: RegistryIn) -> Response[RegistryMade]:
     services, by = services_of(router.context), caller_of(router.context).credential
     project = _seen_project(registry.project)
     _require(by.kind is Kind.USER and by.may(WRITE_REGISTRY, project.name), "make registries here")
-    made = services.tenancy.create_registry(project, registry.name, registry.title)
+    made = _made_registry(project, registry)
     robot, secret = None, None
     try:
         grants = [Grant(f"{made.name}/*", frozenset({PULL, PUSH}))]
@@ -248,7 +247,7 @@ def change_registry(registry: RegistryPath, change: RegistryChange) -> Response[
 
 @router.delete("/registries/<registry>", tags=["registries"], responses={204: {"description": "deleted"}})
 def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
-    """Refused (409) while it holds images, unless forced. Its name stays reserved for 30 days.
+    """Refused (409) while it holds images, unless forced. Its name is this account's for 30 days more.
 
     The robot named after it goes with it, and so do the grants of others on it.
     """
@@ -256,17 +255,30 @@ def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = Fa
     before = seen_registry(registry)
     _require(caller.credential.may(WRITE_REGISTRY, before.project), "delete this registry")
     caller.check_version("registry", registry, before.version)
-    repositories = list(_repositories(before))
-    holding = [one for one in repositories if not services.emptying.is_empty(one)]
-    if holding and not force:
-        message = f"the registry {registry!r} still holds {holding[0].name!r}: delete it, or force"
+    content, account = services.emptying.content, before.account
+    held = content.repositories(account, registry)
+    holding = next((one for one in held if not services.emptying.is_empty(one)), None)
+    if holding is not None and not force:
+        message = f"the registry {registry!r} still holds {holding.name!r}: delete it, or force"
         raise RefusedError(Reason.CONFLICT, message)
     deleting = services.tenancy.begin_deletion(before)
     services.desk.forget_registry(deleting)
-    for repository in repositories:
-        services.emptying.empty(repository, caller.actor)
+    services.emptying.empty_registry(account, registry, caller.actor)
     services.tenancy.end_deletion(deleting)
     return Response(204)
+
+
+def _made_registry(project: Project, asked: RegistryIn) -> Registry:
+    """Names are one set for all accounts: who may not see whose it is learns that it is gone, no more."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    try:
+        return services.tenancy.create_registry(project, asked.name, asked.title)
+    except RefusedError as error:
+        held = services.tenancy.store.registry(asked.name) if error.reason is Reason.CONFLICT else None
+        if held is None or held.state == DELETED or held.account != by.account or not sees_registry(by, held):
+            raise
+        message = f"there is a registry {asked.name!r} already, in the project {held.project!r}"
+        raise RefusedError(Reason.CONFLICT, f"{message}: choose another name") from error
 
 
 def seen_registry(name: str) -> Registry:
@@ -280,14 +292,6 @@ def seen_registry(name: str) -> Registry:
 
 def sees_registry(by: Credential, registry: Registry) -> bool:
     return by.may(READ, registry.project) or bool(by.grants_on(registry))
-
-
-def _repositories(registry: Registry) -> Iterator[Repository]:
-    services = services_of(router.context)
-    after = ""
-    while names := services.repositories.in_registry(registry.account, registry.name, after, 100):
-        after = names[-1]
-        yield from (Repository(registry.account, name) for name in names)
 
 
 def _seen_account(id_: str) -> Account:

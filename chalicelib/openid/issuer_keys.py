@@ -23,6 +23,8 @@ DOCUMENT_LIMIT: Final = 256 * 1024
 SECONDS: Final = 3.0
 _HEADERS: Final = {"Accept": "application/json", "Connection": "close", "User-Agent": "ccr"}
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+# Of protocols of the IETF; two addresses in it count as global.
+_PROTOCOLS: Final = ipaddress.IPv4Network("192.0.0.0/24")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -135,6 +137,10 @@ def _is_public(text: str) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return _is_public(str(inner))
+        if address.is_site_local:
+            return False
+    elif address in _PROTOCOLS:
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.registry.stores import (
+    Actor,
     Change,
     CountBlob,
+    EndDirect,
     EndUpload,
     Link,
     LinkStore,
@@ -15,6 +17,7 @@ from chalicelib.registry.stores import (
     PutLink,
     RemoveLink,
     Transactions,
+    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -41,7 +44,7 @@ class Blobs:
     def location(self, method: str, link: Link) -> str:
         return self.objects.presign(method, link.storage_key)
 
-    def publish(self, repository: Repository, link: Link, upload: EndUpload) -> bool:
+    def publish(self, repository: Repository, link: Link, upload: EndUpload | EndDirect) -> bool:
         """Make verified bytes visible, in one transaction when the blob is new to the account.
 
         The bytes at `link.storage_key` are deleted when the account already has them elsewhere.
@@ -74,7 +77,8 @@ class Blobs:
     def mount(self, repository: Repository, digest: Digest, source: Repository | None) -> bool:
         """Link a blob that `source` has (None: that the account has). False: it has not."""
         if source is None:
-            link = self.links.blob(repository.account, digest)
+            kept = self.links.blob(repository.account, digest)
+            link = kept if kept is not None and kept.references else None
         else:
             link = self.links.get(source, digest)
         if link is None:
@@ -82,8 +86,8 @@ class Blobs:
         refused = self.transactions.write(link_changes(repository, link))
         return not refused or any(isinstance(change, PutLink) for change in refused)
 
-    def delete(self, repository: Repository, digest: Digest) -> None:
-        """Take the blob out of the repository.
+    def delete(self, repository: Repository, digest: Digest, actor: Actor | None = None) -> None:
+        """Take the blob out of the repository; the audit trail tells of it where somebody asked for it.
 
         Raises BLOB_UNKNOWN (404), or DENIED (405) while a manifest there names it.
         """
@@ -96,6 +100,8 @@ class Blobs:
                 RemoveLink(repository, digest),
                 CountBlob(repository.account, digest, links=-1),
             ]
+            if actor is not None:
+                changes.append(WriteAudit(repository, actor, "delete-blob", digest))
             if not self.transactions.write(changes):
                 return
         raise busy()

@@ -16,8 +16,9 @@ from chalicelib.spec.reference import Repository
 
 
 class ContentStore(Protocol):
-    """Everything that a repository holds, a page at a time."""
+    """Everything that a registry and a repository hold, a page at a time."""
 
+    def repositories(self, account: str, registry: str) -> Iterator[Repository]: ...
     def manifests(self, repository: Repository) -> Iterator[Digest]: ...
     def links(self, repository: Repository) -> Iterator[Digest]: ...
     def forget(self, repository: Repository) -> None:
@@ -32,6 +33,10 @@ class Emptying:
     content: ContentStore
     manifests: Manifests
     blobs: Blobs
+
+    def empty_registry(self, account: str, registry: str, actor: Actor) -> None:
+        for repository in list(self.content.repositories(account, registry)):
+            self.empty(repository, actor)
 
     def is_empty(self, repository: Repository) -> bool:
         return next(iter(self.content.manifests(repository)), None) is None

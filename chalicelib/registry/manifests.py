@@ -42,6 +42,8 @@ from chalicelib.spec.manifest import Manifest
 from chalicelib.spec.reference import Repository
 
 INLINE_LIMIT: Final = 200 * 1024
+# Each is a call to S3; an image has at most half as many layers, and S3's events adopt too.
+ADOPTIONS_LIMIT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Manifests:
     staging: Staging
     key_for: Callable[[Repository, Digest], str]
     named: set[Repository] = field(default_factory=set)
+    adopt: Callable[[Repository, Digest], bool] | None = None
 
     def get(self, repository: Repository, reference: Digest | str) -> Stored:
         """Raises MANIFEST_UNKNOWN (404)."""
@@ -198,9 +201,23 @@ class Manifests:
             _check_media_type(push, row)
         if row is not None and row.state == LIVE:
             return self._retag(push, survey)
+        if self._adopts(push, survey):
+            return False
         missing_content(manifest, survey)
         holds = held_by(manifest, survey)
         return self._put_new(push, survey, holds) if row is None else self._finish(push, survey, row)
+
+    def _adopts(self, push: Push, survey: Survey) -> bool:
+        """Whether some of the missing blobs are there after all, so that it is worth another look."""
+        if self.adopt is None:
+            return False
+        named = (*push.manifest.blobs, *push.manifest.unclear)
+        known = survey.links.keys() | survey.manifests.keys()
+        missing = {one.digest: None for one in named if one.digest not in known and not one.is_foreign}
+        if len(missing) > ADOPTIONS_LIMIT:
+            return False
+        found = [digest for digest in missing if self.adopt(push.repository, digest)]
+        return bool(found)
 
     def _retag(self, push: Push, survey: Survey) -> bool:
         moving = _moving(push, survey)

@@ -47,8 +47,7 @@ class PartWriter:
         if self.row.multipart_id and len(self._buffer) >= MINIMUM_PART:
             self._put_part()
         elif self._buffer:
-            self.objects.put(self.own_key, self._buffer)
-            self.written.append(self.own_key)
+            self._put_own()
             self.row = replace(self.row, tail_key=self.own_key, tail_size=len(self._buffer))
             self._buffer = bytearray()
         return self.row
@@ -83,9 +82,13 @@ class PartWriter:
     def _finish_small(self) -> str:
         if self.row.tail_key and not self._buffer:
             return self.row.tail_key
-        self.objects.put(self.own_key, self._buffer)
-        self.written.append(self.own_key)
+        self._put_own()
         return self.own_key
+
+    def _put_own(self) -> None:
+        # Named before it is there: an answer that is lost says nothing of the bytes.
+        self.written.append(self.own_key)
+        self.objects.put(self.own_key, self._buffer)
 
     def _load_tail(self) -> None:
         if self.row.tail_key and not self._buffer:

@@ -10,11 +10,12 @@ from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.manifests import Manifests, Push, Stored, unknown_manifest
 from chalicelib.registry.stores import Actor, ManifestStore
 from chalicelib.spec.digest import Digest
-from chalicelib.spec.errors import RegistryError
+from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import Manifest, parse_manifest
 from chalicelib.spec.reference import Repository
 
-DEPTH_LIMIT: Final = 8
+# Of one promotion, all of them: each is a transaction, and others wait for the answer.
+MANIFESTS_LIMIT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +45,39 @@ class Promotion:
     ) -> Promoted:
         """The tags move last: until then nothing in the target names what is not there.
 
-        Raises MANIFEST_UNKNOWN (404) when the source has no such reference.
+        Raises MANIFEST_UNKNOWN (404) when the source has no such reference, and DENIED (422) when more
+        than `MANIFESTS_LIMIT` manifests would come along.
         """
         stored = self.manifests.get(source, reference)
-        copied = list(self._tree(source, stored, DEPTH_LIMIT))
+        copied = self._tree(source, stored)
+        referrers = self._referrers(source, stored.digest, MANIFESTS_LIMIT - len(copied))
         for manifest, digest in copied:
             self._copy(source, target, manifest, digest, actor)
-        count = len(copied) + self._copy_referrers(source, target, stored.digest, actor)
+        count = len(copied) + sum(self._copy_found(source, target, one, actor) for one in referrers)
         manifest = _parsed(stored)
         self.manifests.put(Push(target, manifest, stored.digest, tags, actor))
         return Promoted(stored.digest, count)
 
-    def _tree(self, source: Repository, stored: Stored, depth: int) -> Iterator[tuple[Manifest, Digest]]:
-        """The manifest after everything below it."""
-        manifest = _parsed(stored)
-        for child in (*manifest.children, *manifest.unclear):
-            below = self._found(source, child.digest)
-            if below is not None and depth:
-                yield from self._tree(source, below, depth - 1)
-        yield manifest, stored.digest
+    def _tree(self, source: Repository, stored: Stored) -> list[tuple[Manifest, Digest]]:
+        """Each manifest once, after everything below it. On many paths to one, only the first is walked."""
+        root = _parsed(stored)
+        seen, ordered = {stored.digest}, []
+        path = [(root, stored.digest, _below(root))]
+        while path:
+            manifest, digest, below = path[-1]
+            child = next((one for one in below if one not in seen), None)
+            if child is None:
+                ordered.append((manifest, digest))
+                path.pop()
+                continue
+            seen.add(child)
+            found = self._found(source, child)
+            if found is not None:
+                if len(ordered) + len(path) == MANIFESTS_LIMIT:
+                    raise _too_many()
+                parsed = _parsed(found)
+                path.append((parsed, child, _below(parsed)))
+        return ordered
 
     def _found(self, source: Repository, digest: Digest) -> Stored | None:
         try:
@@ -77,17 +92,32 @@ class Promotion:
             self.blobs.mount(target, descriptor.digest, source)
         self.manifests.put(Push(target, manifest, digest, actor=actor))
 
-    def _copy_referrers(self, source: Repository, target: Repository, subject: Digest, actor: Actor) -> int:
-        count, after = 0, ""
+    def _copy_found(self, source: Repository, target: Repository, digest: Digest, actor: Actor) -> bool:
+        found = self._found(source, digest)
+        if found is not None:
+            self._copy(source, target, _parsed(found), digest, actor)
+        return found is not None
+
+    def _referrers(self, source: Repository, subject: Digest, limit: int) -> list[Digest]:
+        """Before anything is copied, so that a promotion is refused whole."""
+        found: list[Digest] = []
+        after = ""
         while True:
             entries, after = self.rows.referrers(source, subject, after)
-            for entry in entries:
-                referrer = self._found(source, Digest(entry["digest"]))
-                if referrer is not None:
-                    self._copy(source, target, _parsed(referrer), referrer.digest, actor)
-                    count += 1
+            found += [Digest(entry["digest"]) for entry in entries]
+            if len(found) > limit:
+                raise _too_many()
             if not after:
-                return count
+                return found
+
+
+def _below(manifest: Manifest) -> Iterator[Digest]:
+    return (one.digest for one in (*manifest.children, *manifest.unclear))
+
+
+def _too_many() -> RegistryError:
+    message = f"a promotion copies {MANIFESTS_LIMIT} manifests at the most: promote its parts one by one"
+    return RegistryError(ErrorCode.DENIED, message, status=422)
 
 
 def _parsed(stored: Stored) -> Manifest:

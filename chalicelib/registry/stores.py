@@ -18,7 +18,10 @@ RELEASING: Final = "releasing"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A blob as one repository sees it; `references` counts the manifests there that name it."""
+    """A blob as one repository sees it; `references` counts the manifests there that name it.
+
+    As its account sees it, they are the repositories that have it: with none, nobody may have it from there.
+    """
 
     digest: Digest
     size: int
@@ -71,7 +74,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
-    """An upload session between requests; `writer` is whoever may write to it until `lease`."""
+    """An upload session between requests; `writer` is whoever may write to it until `lease`.
+
+    `verified` is all of it, once it has been found to hash to what the client said.
+    """
 
     session: str
     repository: Repository
@@ -84,6 +90,72 @@ class UploadRow:
     tail_key: str | None = None
     tail_size: int = 0
     expires: int = 0
+    verified: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An object that a client put into S3 itself, for an upload session, as the blob `digest`."""
+
+    repository: Repository
+    digest: Digest
+    session: str
+    key: str
+
+
+OPEN: Final = "open"
+VERIFYING: Final = "verifying"
+PUBLISHED: Final = "published"
+REFUSED: Final = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRow:
+    """A direct upload: what its client announced, and how far its bytes, which the client sends to S3, are.
+
+    `is_final`: the blob stays at `key`; else it is copied from there. `lease` is the writer's, 0 is none.
+    """
+
+    session: str
+    repository: Repository
+    digest: Digest
+    size: int
+    key: str
+    is_final: bool = False
+    multipart_id: str | None = None
+    part_size: int = 0
+    state: str = OPEN
+    verified: int = 0
+    hash_state: bytes | None = None
+    detail: str = ""
+    expires: int = 0
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPart:
+    """A part that S3 has checked against `sha256` (in base64); '' where S3 does not say it again."""
+
+    number: int
+    size: int
+    sha256: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """An object's size, and the SHA-256 of all of it (in base64) where S3 has one."""
+
+    size: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Presigned:
+    """A PUT to be sent with exactly these headers: they are signed."""
+
+    url: str
+    headers: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -258,6 +330,15 @@ class EndUpload:
     writer: str
 
 
+@dataclass(frozen=True, slots=True)
+class EndDirect:
+    """Marks a direct upload as published. Holds if `writer` still has the session."""
+
+    session: str
+    writer: str
+    expires: int
+
+
 Change = (
     PutManifest
     | MoveManifest
@@ -275,6 +356,7 @@ Change = (
     | PutBlob
     | CountBlob
     | EndUpload
+    | EndDirect
 )
 
 
@@ -357,6 +439,22 @@ class ObjectStore(Protocol):
     def presign(self, method: str, key: str) -> str: ...
 
 
+class StagedStore(Protocol):
+    """Objects that came past the registry, with the checksum that S3 took of them."""
+
+    def waiting(self, repository: Repository, digest: Digest) -> list[Staged]:
+        """Those for this blob, the last to come first; one LIST."""
+        ...
+
+    def named(self, key: str) -> Staged | None:
+        """What an object under that key would be; None for keys of another kind."""
+        ...
+
+    def verified_size(self, one: Staged) -> int | None:
+        """Its size, where S3 has a SHA-256 of the whole object and it is the digest."""
+        ...
+
+
 class MultipartStore(Protocol):
     """S3 multipart uploads; part numbers count from 1."""
 
@@ -366,4 +464,58 @@ class MultipartStore(Protocol):
     ) -> str: ...
     def copy_part(self, key: str, multipart_id: str, number: int, source: str) -> str: ...
     def complete(self, key: str, multipart_id: str, etags: Sequence[str]) -> None: ...
+    def abort(self, key: str, multipart_id: str) -> None: ...
+
+
+class DirectStore(Protocol):
+    def create(self, row: DirectRow) -> None: ...
+    def get(self, session: str) -> DirectRow | None: ...
+    def verifying(self, session: str, lease: int) -> bool:
+        """From open to verifying, by nobody yet, who has until `lease` to begin. False: it was not open."""
+        ...
+
+    def acquire(self, session: str, writer: str, *, now: int, lease: int) -> DirectRow | None:
+        """Become the one that verifies until `lease`. None: nothing to verify, or another is at it."""
+        ...
+
+    def save(self, row: DirectRow, writer: str, lease: int = 0) -> bool:
+        """Keep progress; let go of the session without a `lease`. False: it is not this writer's any more."""
+        ...
+
+    def remove(self, session: str) -> DirectRow | None:
+        """The row as it was; None where it was gone, or published."""
+        ...
+
+
+class CheckedObjects(Protocol):
+    """Whole objects that clients put, and S3 checks. `copies_checked`: a copy tells the SHA-256 of it all."""
+
+    @property
+    def copies_checked(self) -> bool: ...
+    def put_url(self, key: str, size: int, sha256: str) -> Presigned: ...
+    def stat(self, key: str) -> Stat | None: ...
+    def copy(self, source: str, key: str) -> str:
+        """The SHA-256 of all of it in base64, or '' where S3 does not say it."""
+        ...
+
+    def read_ahead(self, key: str, start: int, size: int) -> Iterator[bytes | bytearray]:
+        """The bytes from `start` to `size`, in order, with a bounded number of them under way.
+
+        A block is good until the next one is asked for.
+        """
+        ...
+
+    def delete(self, key: str) -> None: ...
+
+
+class CheckedParts(Protocol):
+    """Multipart uploads whose parts clients put, and S3 checks."""
+
+    def begin_checked(self, key: str) -> str: ...
+    def part_url(self, key: str, multipart_id: str, part: CheckedPart) -> Presigned: ...
+    def stored_parts(self, key: str, multipart_id: str) -> list[CheckedPart] | None:
+        """In their order; None: the upload was completed, or is gone."""
+        ...
+
+    def complete_checked(self, key: str, multipart_id: str, parts: Sequence[CheckedPart]) -> None: ...
     def abort(self, key: str, multipart_id: str) -> None: ...

@@ -21,7 +21,7 @@ SESSION_SECONDS: Final = 24 * 3600
 LEASE_SECONDS: Final = 60
 _RENEW_SECONDS: Final = 20
 # As `open` makes them: what is none must not reach the table, whose keys have a size.
-_SESSION: Final = re.compile(r"[0-9a-f]{32}")
+SESSION: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Uploads:
 
     def status(self, repository: Repository, session: str) -> UploadRow:
         """Raises BLOB_UPLOAD_UNKNOWN (404)."""
-        row = self.sessions.get(session) if _SESSION.fullmatch(session) else None
+        row = self.sessions.get(session) if SESSION.fullmatch(session) else None
         if row is None or row.repository != repository or row.expires < self.clock():
             raise unknown_upload()
         return row
@@ -65,6 +65,9 @@ class Uploads:
         writes), SIZE_INVALID (400).
         """
         writer, row = self._acquire(repository, session)
+        if row.verified is not None:
+            self.sessions.save(row, writer)
+            raise unknown_upload()
         transfer = self._transfer(row, chunk, writer, row.algorithm)
         try:
             transfer.run(chunk)
@@ -77,11 +80,37 @@ class Uploads:
         return saved
 
     def close(self, repository: Repository, session: str, digest: Digest, chunk: Chunk) -> Link:
-        """Add the last chunk, verify all, publish.
+        """Add the last chunk, verify all, publish. What is verified already is published as it is.
 
         Raises what `append` raises, and DIGEST_INVALID (400), after which the session is gone.
         """
         writer, row = self._acquire(repository, session)
+        if row.verified is not None:
+            return self._publish_verified(row, row.verified, writer, digest)
+        transfer, link = self._complete(row, writer, digest, chunk)
+        self._publish(link, transfer, writer, row)
+        self._delete([*transfer.parts.replaced, *self._unused_tail(row, link.storage_key, transfer)])
+        return link
+
+    def verify(self, repository: Repository, session: str, digest: Digest, chunk: Chunk) -> Link:
+        """Add the last chunk and verify all, for somebody else to publish by `close` without a byte.
+
+        For a gateway, which may write no row but the session's. What is verified already stays as it is,
+        and the bytes of the request are not read. Raises what `close` raises.
+        """
+        writer, row = self._acquire(repository, session)
+        if row.verified is not None:
+            self.sessions.save(row, writer)
+            _check_verified(row.verified, digest)
+            return row.verified
+        transfer, link = self._complete(row, writer, digest, chunk)
+        parts = transfer.parts.row
+        saved = replace(parts, offset=link.size, tail_key=None, tail_size=0, verified=link)
+        self._save(saved, transfer, writer, row)
+        self._delete([*transfer.parts.replaced, *self._unused_tail(row, link.storage_key, transfer)])
+        return link
+
+    def _complete(self, row: UploadRow, writer: str, digest: Digest, chunk: Chunk) -> tuple[_Transfer, Link]:
         algorithm = digest.algorithm if row.offset == 0 else row.algorithm
         transfer = self._transfer(row, chunk, writer, algorithm)
         try:
@@ -90,22 +119,36 @@ class Uploads:
         except BaseException as error:
             self._undo(transfer, writer, row, is_over=_is_mismatch(error))
             raise
-        link = Link(digest, transfer.offset, key)
-        self._publish(link, transfer, writer, row)
-        self._delete([*transfer.parts.replaced, *self._unused_tail(row, key, transfer)])
+        return transfer, Link(digest, transfer.offset, key)
+
+    def _publish_verified(self, row: UploadRow, link: Link, writer: str, digest: Digest) -> Link:
+        try:
+            _check_verified(link, digest)
+            is_published = self.blobs.publish(row.repository, link, EndUpload(row.session, writer))
+        except BaseException:
+            self.sessions.save(row, writer)
+            raise
+        if not is_published:
+            raise unknown_upload()
         return link
 
     def cancel(self, repository: Repository, session: str) -> None:
         """Raises BLOB_UPLOAD_UNKNOWN (404)."""
         self.status(repository, session)
+        if not self.end(session):
+            raise unknown_upload()
+
+    def end(self, session: str) -> bool:
+        """Whatever its state; nobody can publish its bytes then. False: it was gone."""
         row = self.sessions.remove(session)
         if row is None:
-            raise unknown_upload()
-        self._delete_bytes(row)
+            return False
+        self.delete_bytes(row)
+        return True
 
     def _acquire(self, repository: Repository, session: str) -> tuple[str, UploadRow]:
         writer, now = secrets.token_hex(8), int(self.clock())
-        if not _SESSION.fullmatch(session):
+        if not SESSION.fullmatch(session):
             raise unknown_upload()
         row = self.sessions.acquire(session, writer, now=now, lease=now + LEASE_SECONDS)
         if row is None:
@@ -184,18 +227,20 @@ class Uploads:
         if is_over or transfer.parts.spent:
             is_ours = not self.blobs.transactions.write([EndUpload(row.session, writer)])
             if is_ours:
-                self._delete_bytes(row)
+                self.delete_bytes(row)
         else:
             is_ours = self.sessions.save(row, writer)
         if is_ours:
             transfer.parts.discard()
 
-    def _delete_bytes(self, row: UploadRow) -> None:
+    def delete_bytes(self, row: UploadRow) -> None:
         """Of a session whose row is gone, so that nobody can publish them any more."""
         if row.multipart_key and row.multipart_id:
             delete_multipart(self.objects, self.multipart, row.multipart_key, row.multipart_id)
         if row.tail_key:
             self.objects.delete(row.tail_key)
+        if row.verified:
+            self.objects.delete(row.verified.storage_key)
 
     def _unused_tail(self, row: UploadRow, key: str, transfer: _Transfer) -> list[str]:
         spent = row.tail_key and row.tail_key != key and row.tail_key not in transfer.parts.replaced
@@ -264,6 +309,11 @@ class _Transfer:
         if not self._sessions.renew(self.parts.row.session, self._writer, int(now) + LEASE_SECONDS):
             raise unknown_upload()
         self._renewed = now
+
+
+def _check_verified(link: Link, digest: Digest) -> None:
+    if link.digest != digest:
+        raise _mismatch(digest, link.digest)
 
 
 def content_range(row: UploadRow) -> str:

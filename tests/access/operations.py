@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from chalicelib.registry.direct import PART_SIZE
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from tests.access.caller import Caller, Reply
@@ -25,6 +26,10 @@ class Request:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     document: Any = None
+
+    @property
+    def takes_tokens(self) -> bool:
+        return not self.is_api or self.path.startswith("/uploads")
 
     @property
     def is_api(self) -> bool:
@@ -78,6 +83,11 @@ class Repo:
         """An upload that somebody who may has opened."""
         return self.estate.sessions[self.name]
 
+    @property
+    def direct(self) -> str:
+        """A direct upload in parts, of which none is there."""
+        return self.estate.sessions[f"direct {self.name}"]
+
     def at(self, path: str) -> str:
         return f"/v2/{self.name}/{path}"
 
@@ -90,8 +100,10 @@ def furnish(repo: Repo) -> None:
     """What operations need beside the image."""
     pushed(repo.owner, repo.name, repo.spare)
     put(repo.owner, repo.name, "doomed", repo.image.raw)
-    uploads = repo.estate.ground.deployment.services.uploads
-    repo.estate.sessions[repo.name] = uploads.open(repo.repository).session
+    deployment, sessions = repo.estate.ground.deployment, repo.estate.sessions
+    sessions[repo.name] = deployment.services.uploads.open(repo.repository).session
+    in_parts = deployment.direct.open(repo.repository, Digest.of(b"never sent"), 2 * PART_SIZE)
+    sessions[f"direct {repo.name}"] = in_parts.session
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,18 @@ def _promote(repo: Repo) -> list[Request]:
     return [Request("POST", "/promotions", document=document)]
 
 
+PARTS: Final = {"parts": [{"number": 1, "size": PART_SIZE, "sha256": "A" * 43 + "="}]}
+
+
+def _announce(repo: Repo) -> list[Request]:
+    document = {"repository": repo.name, "digest": Digest.of(b"what nobody has"), "size": 5}
+    return [Request("POST", "/uploads", document=document)]
+
+
+def _direct(method: str, below: str = "", document: Any = None) -> Callable[[Repo], list[Request]]:
+    return lambda repo: [Request(method, f"/uploads/{repo.direct}{below}", document=document)]
+
+
 REPOSITORY_OPERATIONS: Final = (
     RepositoryOperation("blob", "end-2", 307, _reads(lambda repo: f"blobs/{repo.image.blob}")),
     RepositoryOperation("manifest", "end-3", 200, _manifest),
@@ -194,6 +218,14 @@ REPOSITORY_OPERATIONS: Final = (
         204,
         lambda repo: [Request("DELETE", repo.encoded, {"force": "true"})],
     ),
+    RepositoryOperation("announce", "POST /uploads", 201, _announce),
+    RepositoryOperation("look", "GET /uploads/{session}", 200, _direct("GET")),
+    RepositoryOperation("sign", "POST /uploads/{session}/parts", 200, _direct("POST", "/parts", PARTS)),
+    # Its parts are missing, which only those learn who may complete it.
+    RepositoryOperation(
+        "complete", "POST /uploads/{session}/completion", 409, _direct("POST", "/completion")
+    ),
+    RepositoryOperation("drop", "DELETE /uploads/{session}", 204, _direct("DELETE")),
 )
 
 

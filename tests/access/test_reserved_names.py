@@ -9,7 +9,7 @@ import pytest
 from chalicelib.identity.tenancy import RESERVED_SECONDS
 from chalicelib.spec.digest import Digest
 from tests.access.caller import Caller
-from tests.access.estate import IMAGE, Estate, Image, pushed
+from tests.access.estate import IMAGE, Estate, Image, manifest, pushed, put
 from tests.identity.callers import basic
 
 DAY = 24 * 3600
@@ -189,20 +189,77 @@ def test_what_was_had_in_a_deleted_project_is_nothing_in_the_next_of_its_name(es
     assert estate.caller("coder").api("GET", "/projects/shop").status == 200
 
 
-def test_a_credential_that_a_deleted_account_left_is_nothing_in_the_next_of_its_id(estate: Estate) -> None:
+def test_nobody_gets_the_id_of_a_deleted_account(estate: Estate) -> None:
+    """Its audit trail stays under that id."""
     admin = estate.caller("admin")
     estate.made("admin", "/accounts", {"id": "third", "owner": "third-owner"})
-    store = estate.ground.deployment.credentials
-    missed = store.get("third-owner")
-    assert missed is not None
     assert estate.caller("third-owner").api("DELETE", "/projects/default").status == 204
+    etag = admin.api("GET", "/accounts/third").headers["etag"]
     assert admin.api("DELETE", "/accounts/third").status == 204
-    assert store.get("third-owner") is None
-    assert store.put(replace(missed, version=1))
-    made = admin.api("POST", "/accounts", {"id": "third", "owner": "another-owner"})
-    assert made.status == 201
-    assert store.get("third-owner") is None
     assert estate.caller("third-owner").api("GET", "/whoami").status == 401
+    assert admin.api("GET", "/accounts/third").status == 404
+    assert admin.api("PATCH", "/accounts/third", {"title": "back"}, if_match=etag).status == 404
+    assert "third" not in {one["id"] for one in admin.api("GET", "/accounts").document["items"]}
+    estate.ground.clock.advance(RESERVED_SECONDS + 1)
+    for owner in ("third-owner", "another-owner"):
+        assert admin.api("POST", "/accounts", {"id": "third", "owner": owner}).status == 409
+
+
+def test_an_account_whose_owner_could_not_be_made_leaves_its_id_free(estate: Estate) -> None:
+    admin = estate.caller("admin")
+    assert admin.api("POST", "/accounts", {"id": "third", "owner": "acme-owner"}).status == 409
+    assert admin.api("POST", "/accounts", {"id": "third", "owner": "third-owner"}).status == 201
+
+
+def test_a_push_just_after_a_deletion_leaves_nothing_for_the_next_of_the_name(estate: Estate) -> None:
+    """With a token from before, which counts until revocations arrive."""
+    estate.user("acme-owner", "coder", shop="developer")
+    estate.user("acme-owner", "keeper", lab="maintainer")
+    token = estate.caller("coder").with_token("repository:dev/app:pull,push")
+    layer = b"layer of dev/app"
+    assert token.v2("GET", "/v2/dev/app/manifests/v1").status == 200
+    delete(estate)
+    for blob in (b"{}", layer):
+        pushed(token, "dev/app", blob)
+    put(token, "dev/app", "v1", manifest(b"{}", layer))
+    assert take(estate, "keeper", "lab") == 201
+    keeper = estate.caller("keeper")
+    assert keeper.api("GET", "/registries/dev/repositories").document["items"] == []
+    assert keeper.v2("GET", "/v2/dev/app/manifests/v1").status == 404
+    assert keeper.v2("HEAD", f"/v2/dev/app/blobs/{Digest.of(layer)}").status == 404
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+@pytest.mark.parametrize("wide", [False, True], ids=["by scope", "everywhere"])
+def test_nothing_is_mounted_from_it_with_a_token_from_before(estate: Estate, how: str, *, wide: bool) -> None:
+    estate.user("acme-owner", "coder", shop="developer", lab="developer")
+    by = estate.caller("acme-owner" if wide else "coder")
+    scopes = ["repository:lab/steal:pull,push", *([] if wide else ["repository:dev/app:pull"])]
+    token, blob = by.with_token(*scopes), estate.images["dev/app"].blob
+    query = {"mount": str(blob), "from": "dev/app"}
+    other = {"mount": str(estate.images["stage/app"].blob), "from": "stage/app"}
+    estate.ground.clock.advance(1)
+    if how == "deleted":
+        delete(estate)
+    else:
+        moved = estate.caller("acme-owner").api("PATCH", "/registries/dev", {"project": "lab"})
+        assert moved.status == 200
+    estate.ground.let_revocations_arrive()
+    assert token.v2("POST", "/v2/lab/steal/blobs/uploads/", query).status == 202
+    assert token.v2("HEAD", f"/v2/lab/steal/blobs/{blob}").status == 404
+    if wide:
+        assert token.v2("POST", "/v2/lab/steal/blobs/uploads/", other).status == 201
+
+
+def test_a_blob_that_no_repository_has_is_mounted_from_nowhere(estate: Estate) -> None:
+    owner = estate.caller("acme-owner")
+    digest = pushed(owner, "dev/app", b"nobody's soon")
+    path, query = "/v2/lab/app/blobs/uploads/", {"mount": str(digest)}
+    everywhere = owner.with_token("repository:lab/app:pull,push")
+    assert owner.v2("DELETE", f"/v2/dev/app/blobs/{digest}").status == 202
+    assert everywhere.v2("POST", path, query).status == 202
+    pushed(owner, "dev/app", b"nobody's soon")
+    assert everywhere.v2("POST", path, query).status == 201
 
 
 def test_a_deleted_registry_is_as_one_that_never_was(estate: Estate) -> None:

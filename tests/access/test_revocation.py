@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -125,9 +126,41 @@ def test_a_push_goes_on_through_a_rotation_with_overlap(estate: Estate) -> None:
 
 def test_the_second_rotation_ends_the_secret_before_the_last(estate: Estate) -> None:
     push = Push(estate)
-    change(estate, "POST", "/credentials/ci/rotation", {"overlap_seconds": 600})
-    change(estate, "POST", "/credentials/ci/rotation", {"overlap_seconds": 600})
+    owner, rotation = estate.caller("acme-owner"), ("POST", "/credentials/ci/rotation")
+    etag = owner.api(*rotation, {"overlap_seconds": 600}).headers["etag"]
+    estate.ground.let_revocations_arrive()
+    assert push.bearer.v2("GET", "/v2/").status == 200
+    assert owner.api(*rotation, {"overlap_seconds": 600}, if_match=etag).status == 201
     assert push.caller.v2("GET", "/v2/").status == 401
+    estate.ground.let_revocations_arrive()
+    assert push.bearer.v2("GET", "/v2/").status == 401, "its token ends with it"
+
+
+def test_a_second_rotation_while_the_first_goes_on_says_that_it_means_it(estate: Estate) -> None:
+    """Two pipelines that rotate by schedule would else end the secret that every job still has."""
+    push = Push(estate)
+    owner, rotation = estate.caller("acme-owner"), ("POST", "/credentials/ci/rotation")
+    assert owner.api(*rotation, {"overlap_seconds": 600}).status == 201
+    assert owner.api(*rotation, {"overlap_seconds": 600}).status == 409
+    assert owner.api(*rotation, {"overlap_seconds": 600}, if_match="*").status == 409
+    assert push.caller.v2("GET", "/v2/").status == 200
+    assert owner.api(*rotation, {"overlap_seconds": 0}).status == 201
+    assert push.caller.v2("GET", "/v2/").status == 401
+    assert owner.api(*rotation, {"overlap_seconds": 600}).status == 201
+    estate.ground.clock.advance(601)
+    assert owner.api(*rotation, {"overlap_seconds": 600}).status == 201
+
+
+def test_a_secret_that_was_rotated_away_cannot_rotate_it_back(estate: Estate) -> None:
+    estate.robot("acme-owner", "ci", "shop", ("dev/*", "pull"))
+    outgoing = estate.caller("ci")
+    rotation = ("POST", "/credentials/ci/rotation", {"overlap_seconds": 600})
+    estate.secrets["ci"] = estate.caller("acme-owner").api(*rotation).document["secret"]
+    assert outgoing.v2("GET", "/v2/").status == 200
+    end_now = ("POST", "/credentials/ci/rotation", {"overlap_seconds": 0})
+    assert outgoing.api(*end_now).status == 403
+    assert estate.caller("ci").api(*end_now).status == 201
+    assert outgoing.v2("GET", "/v2/").status == 401
 
 
 def test_a_user_who_loses_the_role_stops_pushing(estate: Estate) -> None:
@@ -160,6 +193,23 @@ def test_a_capability_ends_with_its_hour(estate: Estate) -> None:
     push = Push(estate)
     estate.ground.clock.advance(CAPABILITY_SECONDS + 1)
     assert push.close().status == 404
+
+
+@pytest.mark.parametrize("by_token", [True, False])
+def test_an_upload_ends_when_its_credential_expires(estate: Estate, *, by_token: bool) -> None:
+    ends = int(estate.ground.clock.now) + 600
+    expires = datetime.fromtimestamp(ends, UTC).isoformat()
+    estate.robot("acme-owner", "brief", "shop", ("dev/*", "pull,push"), expires=expires)
+    caller = estate.caller("brief")
+    opener = caller.with_token(SCOPE) if by_token else caller
+    location = opener.v2("POST", "/v2/dev/app/blobs/uploads/").headers["location"]
+    nobody = Caller(estate.ground.deployment)
+    estate.ground.clock.advance(598)
+    answer = nobody.v2("PATCH", location, body=LAYER[:3])
+    assert answer.status == 202
+    estate.ground.clock.advance(2)
+    late = nobody.v2("PATCH", answer.headers["location"], body=LAYER[3:])
+    assert late.status == 404
 
 
 def test_of_two_rotations_at_once_one_wins_and_the_other_is_told(estate: Estate) -> None:

@@ -72,14 +72,14 @@ def docker_registry(folder: Path) -> Iterator[Subject]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
     try:
-        _await_listening(port)
+        await_listening(port)
         yield Subject("docker-registry", f"http://127.0.0.1:{port}", process.pid, None)
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _await_listening(port: int) -> None:
+def await_listening(port: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with socket.socket() as one:

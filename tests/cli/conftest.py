@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.storage_proxy import StorageProxy, proxy_of_storage
 from tests.cli.terminal import Terminal
 from tests.support.client import Client
 from tests.support.process import RegistryProcess, running_registry
@@ -67,3 +68,15 @@ def prod(terminal: Terminal, project: str, fresh: Callable[[str], str]) -> str:
 def client(served: RegistryProcess) -> Client:
     """The administrator as a registry client."""
     return Client(served.url, served.username, served.password)
+
+
+@pytest.fixture
+def storage(terminal: Terminal, served: RegistryProcess, client: Client, dev: str) -> Iterator[StorageProxy]:
+    """The terminal's way to the registry and to S3."""
+    own = client.about(f"{dev}/probe")
+    digest = own.push_blob(b"where is S3?")
+    location = own.get(f"blobs/{digest}", allow_redirects=False).headers["Location"]
+    place = "/".join(location.split("/")[:3])
+    with proxy_of_storage(served.url, place) as proxy:
+        terminal.environ |= {"CCR_URL": proxy.url, "CCR_USERNAME": "admin", "CCR_PASSWORD": served.password}
+        yield proxy

@@ -31,17 +31,22 @@ if sys.argv[1] == "patch":
 
 
 class Kubectl:
-    """On the PATH of a terminal. `account` is the service account `default`."""
+    """On the PATH of a terminal."""
 
     def __init__(self, terminal: Terminal, *pull_secrets: str) -> None:
         self._folder = terminal.install("kubectl", _SCRIPT).parent
         names = [{"name": name} for name in pull_secrets]
         document = {"metadata": {"resourceVersion": "7"}, "imagePullSecrets": names}
-        (self._folder / "account.json").write_text(json.dumps(document))
+        self.account.write_text(json.dumps(document))
+
+    @property
+    def account(self) -> Path:
+        """What it shows of the service account."""
+        return self._folder / "account.json"
 
     @property
     def pull_secrets(self) -> list[str]:
-        document = json.loads((self._folder / "account.json").read_text())
+        document = json.loads(self.account.read_text())
         return [one["name"] for one in document["imagePullSecrets"]]
 
     @property

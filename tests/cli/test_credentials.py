@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -11,6 +12,7 @@ import requests
 from tests.cli.terminal import Terminal
 from tests.support.client import Client
 from tests.support.content import image
+from tests.support.process import running_registry
 
 Fresh = Callable[[str], str]
 
@@ -153,3 +155,57 @@ def test_what_expires_soon_is_warned_of_on_standard_error(
         ended = terminal.ccr(*command, "-o", "json")
         assert ended.err.count(f"{soon!r} expires") == 1
         assert ended.document
+
+
+def test_a_second_rotation_within_the_overlap_says_that_the_first_secret_ends(
+    terminal: Terminal, project: str, dev: str, fresh: Fresh
+) -> None:
+    ci = fresh("ci")
+    first = robot(terminal, project, ci, f"{dev}/*:pull")
+    assert terminal.ccr("credential", "rotate", ci, "--overlap", "1h").err == ""
+    again = terminal.ccr("credential", "rotate", ci, "--overlap", "1h")
+    assert "ends now" in again.err
+    assert status(terminal, ci, first) == 401
+
+
+@pytest.mark.parametrize(
+    ("grant", "said"),
+    [
+        ("{}:pull", "'{}/*' is all of the registry"),
+        ("{}/*:push", "push without pull"),
+        ("{}/*:pull,push", ""),
+        ("{}/app:pull,delete", ""),
+    ],
+)
+def test_a_grant_that_hardly_means_what_it_says_is_warned_of(  # noqa: PLR0917 - fixtures
+    terminal: Terminal, project: str, dev: str, fresh: Fresh, grant: str, said: str
+) -> None:
+    arguments = ("credential", "create-robot", fresh("ci"), "-p", project, "--grant", grant.format(dev))
+    err = terminal.ccr(*arguments).err
+    assert said.format(dev) in err
+    assert bool(said) is ("warning" in err)
+
+
+def test_the_name_of_a_credential_that_one_may_see_is_said_to_be_there(
+    terminal: Terminal, project: str, dev: str
+) -> None:
+    arguments = ("credential", "create-robot", dev, "-p", project, "--grant", f"{dev}/*:pull")
+    ended = terminal.try_ccr(*arguments)
+    assert (ended.exit_code, f"there is a credential {dev!r} already" in ended.err) == (6, True)
+
+
+def test_an_issuer_on_the_registrys_machine_takes_a_setting_that_the_message_names(tmp_path: Path) -> None:
+    with running_registry(tmp_path / "state") as registry:
+        terminal = Terminal(tmp_path, registry)
+        terminal.log_in()
+        terminal.ccr("registry", "create", "dev", "-p", _project(terminal))
+        ended = terminal.try_ccr(
+            *("credential", "create-trust", "gh", "-p", "shop", "--grant", "dev/*:pull"),
+            *("--issuer", "http://127.0.0.1:8080", "--audience", "ccr", "--subject", "x"),
+        )
+    assert (ended.exit_code, "CCR_LOOPBACK_ISSUERS=on" in ended.err) == (7, True)
+
+
+def _project(terminal: Terminal) -> str:
+    terminal.ccr("project", "create", "shop")
+    return "shop"

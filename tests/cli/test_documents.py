@@ -19,6 +19,7 @@ from tests.support.process import ROOT
 HOST = "registry.example.id"
 QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text()
 KUBERNETES = (ROOT / "docs" / "kubernetes.md").read_text()
+ACCESS = (ROOT / "docs" / "access.md").read_text()
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -43,7 +44,8 @@ def test_ten_commands_lead_from_an_empty_deployment_to_a_pull(stranger: Terminal
             ended = stranger.run("bash", "-o", "pipefail", "-c", command, **password)
             assert ended.exit_code == 0, (command, ended)
             printed += ended.out
-    secret_of_cluster = yaml.safe_load(kubectl.told[0]["text"])
+    applied = next(one for one in kubectl.told if one["arguments"][0] == "apply")
+    secret_of_cluster = yaml.safe_load(applied["text"])
     config = json.loads(base64.b64decode(secret_of_cluster["data"][".dockerconfigjson"]))
     login = config["auths"][stranger.registry.host]
     pod = Client(client.url, login["username"], login["password"], "prod/app")
@@ -58,7 +60,8 @@ def test_kubelet_may_call_the_provider_as_the_page_says(stranger: Terminal, text
     (own,) = configuration["providers"]
     assert (own["name"], own["matchImages"]) == ("ccr-credential-provider", [HOST])
     place = stranger.home / "pull.json"
-    place.write_text(json.dumps({"username": "cluster", "password": "a secret"}))
+    place.write_text(json.dumps({"username": "node-pull", "password": "a secret"}))
+    place.chmod(0o600)
     request = {
         "apiVersion": own["apiVersion"],
         "kind": "CredentialProviderRequest",
@@ -67,10 +70,18 @@ def test_kubelet_may_call_the_provider_as_the_page_says(stranger: Terminal, text
     }
     arguments = [one.replace("/etc/ccr/pull.json", str(place)) for one in own["args"]]
     ended = stranger.python("ccr.cli.kubelet_provider", *arguments, text=json.dumps(request))
-    assert ended.document["auth"][HOST]["username"] == "cluster"
+    name = "cluster-pods" if "tokenAttributes" in own else "node-pull"
+    assert ended.document["auth"][HOST]["username"] == name
 
 
-@pytest.mark.parametrize("page", [QUICKSTART, KUBERNETES], ids=["quickstart", "kubernetes"])
+def test_no_two_credentials_of_the_pages_have_one_id() -> None:
+    """Ids are one set: who follows both pages makes all of them."""
+    made = re.findall(r"(?:create-(?:robot|trust|user)|registry create) ([a-z-]+) ", QUICKSTART + KUBERNETES)
+    assert len(made) > 4
+    assert len(made) == len(set(made))
+
+
+@pytest.mark.parametrize("page", [QUICKSTART, KUBERNETES, ACCESS], ids=["quickstart", "kubernetes", "access"])
 def test_local_links_lead_somewhere(page: str) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page)
     assert all((ROOT / "docs" / target).exists() for target in targets)

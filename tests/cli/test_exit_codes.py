@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,8 @@ import requests
 
 from ccr.cli.exits import Exit
 from tests.cli.terminal import Terminal
+from tests.support.client import Client
+from tests.support.content import image
 
 
 def refused(terminal: Terminal, code: Exit, *arguments: str) -> str:
@@ -58,7 +61,37 @@ def test_there_is_no_such_thing(terminal: Terminal, arguments: tuple[str, ...]) 
 
 
 def test_the_name_is_taken(terminal: Terminal, project: str) -> None:
-    assert project in refused(terminal, Exit.CONFLICT, "project", "create", project)
+    line = refused(terminal, Exit.CONFLICT, "project", "create", project)
+    assert f"there is a project {project!r} already" in line
+
+
+def test_the_name_of_a_registry_is_taken(terminal: Terminal, project: str, dev: str) -> None:
+    line = refused(terminal, Exit.CONFLICT, "registry", "create", dev, "-p", project)
+    assert f"there is a registry {dev!r} already, in the project {project!r}" in line
+
+
+def test_a_registry_that_one_may_not_see_is_not_said_to_be_there(
+    terminal: Terminal, dev: str, fresh: Callable[[str], str]
+) -> None:
+    other, mia = fresh("other"), fresh("mia")
+    terminal.ccr("project", "create", other)
+    made = terminal.ask("credential", "create-user", mia, "--role", f"{other}=maintainer")
+    terminal.log_in(mia, made["secret"], "mia")
+    line = refused(terminal, Exit.CONFLICT, "registry", "create", dev, "-p", other)
+    assert "already" not in line
+
+
+def test_an_image_that_is_not_there_is_named(terminal: Terminal, dev: str, prod: str, client: Client) -> None:
+    client.about(f"{dev}/app").push(image(b"layer"), "1.0")
+    line = refused(terminal, Exit.NOT_FOUND, "promote", f"{dev}/app:2.0", f"{prod}/app")
+    assert f"there is no image '{dev}/app:2.0'" in line
+
+
+def test_no_tls_is_told_from_a_bad_certificate(stranger: Terminal) -> None:
+    host = stranger.registry.host
+    stranger.environ |= {"CCR_URL": f"https://{host}", "CCR_USERNAME": "a", "CCR_PASSWORD": "b"}
+    line = refused(stranger, Exit.UNREACHABLE, "whoami")
+    assert f"it does not speak TLS: try http://{host}" in line
 
 
 def test_it_has_changed_since(terminal: Terminal, project: str) -> None:
@@ -77,7 +110,8 @@ def test_it_is_not_empty(terminal: Terminal, project: str, dev: str) -> None:
 
 def test_the_registry_does_not_take_it(terminal: Terminal) -> None:
     line = refused(terminal, Exit.INVALID, "project", "create", "UPPER")
-    assert "name: " in line
+    assert "name: takes a-z, 0-9 and - (inside)" in line
+    assert "^" not in line
 
 
 @pytest.mark.parametrize(
@@ -97,7 +131,10 @@ def test_the_registry_does_not_take_it(terminal: Terminal) -> None:
         ("credential", "rotate", "x", "--overlap", "-1h"),
         ("registry", "change", "x"),
         ("audit", "--since", "yesterday"),
+        ("pull-secret",),
+        ("pull-secret", "--own", "--credential", "x"),
         ("pull-secret", "--secret-stdin"),
+        ("tag", "delete", "dev/app"),
         ("pull-secret", "--name", "Not a name"),
     ],
 )
@@ -115,7 +152,8 @@ def test_too_many_failures_lock_and_say_for_how_long(terminal: Terminal, fresh: 
     terminal.environ |= {"CCR_URL": terminal.registry.url, "CCR_USERNAME": id_, "CCR_PASSWORD": "wrong"}
     ended = terminal.try_ccr("whoami")
     assert ended.exit_code == Exit.LOCKED
-    assert "Retry-After: " in ended.err
+    assert re.search(r"with this id, which is locked .*: try again in (\d+) seconds$", ended.err.strip())
+    assert len(re.findall(r"\d+", ended.err.replace(id_, ""))) == 1
 
 
 def test_nobody_answers(stranger: Terminal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import typer
 
 from ccr.cli import environment
 from ccr.cli.application import app
+from ccr.cli.commands import audit
 from ccr.cli.exits import Exit
 from tests.cli.terminal import Terminal
 from tests.support.process import ROOT
@@ -27,6 +29,8 @@ def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 COMMANDS = dict(commands())
+# What serves takes its settings from the environment; the help says so.
+SERVING = {"run", "gateway", "capability-key"}
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
@@ -39,9 +43,10 @@ def test_every_command_and_every_parameter_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, one in COMMANDS.items() if not hasattr(one, "commands")])
-def test_every_command_takes_output_and_profile(name: str) -> None:
+def test_every_command_of_a_registry_takes_output_and_profile(name: str) -> None:
+    """Those that serve one, or make a key for it, speak to none."""
     named = {option for one in COMMANDS[name].params for option in one.opts}
-    assert name == "run" or {"--output", "--profile"} <= named
+    assert (name in SERVING) is not ({"--output", "--profile"} <= named)
 
 
 def test_no_option_takes_a_secret_where_others_can_read_it() -> None:
@@ -100,3 +105,28 @@ def test_a_shell_completes_commands(stranger: Terminal) -> None:
         "ccr", _CCR_COMPLETE="complete_bash", COMP_WORDS="ccr credential create-", COMP_CWORD="2"
     )
     assert said.out.split() == ["create-user", "create-robot", "create-trust"]
+
+
+def test_the_help_says_which_commands_take_output_and_profile_and_where(stranger: Terminal) -> None:
+    said = " ".join(stranger.ccr("--help").out.split())
+    assert "Options stand after the command" in said
+    assert "All but run, gateway and capability-key" in said
+
+
+def test_the_version_is_that_of_the_package(stranger: Terminal) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert stranger.ccr("--version").out == f"ccr {version}\n"
+
+
+def test_the_help_of_audit_lists_the_actions_and_says_what_is_not_recorded(stranger: Terminal) -> None:
+    said = " ".join(stranger.ccr("audit", "--help").out.replace("│", " ").split())
+    assert ", ".join(audit.ACTIONS) in said
+    assert "Pulls are not recorded yet" in said
+    assert "without it, all" not in said
+
+
+def test_every_action_that_is_recorded_is_in_the_help() -> None:
+    text = "".join(place.read_text() for place in (ROOT / "chalicelib").rglob("*.py"))
+    written = re.findall(r'(?:WriteAudit\(\w+, \w+, |_told\(push, |action=)"([a-z]+)"', text)
+    assert {"push", "tag", "untag", "delete", "promote"} == set(written)
+    assert set(written) < set(audit.ACTIONS)

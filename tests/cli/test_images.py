@@ -24,3 +24,26 @@ def test_names_may_be_those_that_docker_takes(
     terminal.ccr("promote", f"{host}/{dev}/app@{digest}", f"{host}/{prod}/app:stable")
     assert [one["tag"] for one in terminal.ask("tag", "list", f"{host}/{prod}/app")] == ["stable"]
     assert terminal.ask("repository", "describe", f"{host}/{prod}/app")["registry"] == prod
+
+
+def test_a_tag_is_deleted_alone_and_an_image_with_all_its_tags(
+    terminal: Terminal, dev: str, client: Client
+) -> None:
+    own, pushed = client.about(f"{dev}/app"), image(b"layer")
+    for tag in ("1.0", "1", "latest"):
+        own.push(pushed, tag)
+    digest = own.get("manifests/1.0").headers["Docker-Content-Digest"]
+    host = terminal.registry.host
+    assert terminal.ask("tag", "delete", f"{host}/{dev}/app:1.0") == {"deleted": f"{dev}/app:1.0"}
+    assert [own.get(f"manifests/{one}").status_code for one in ("1.0", "1", digest)] == [404, 200, 200]
+    terminal.ccr("tag", "delete", f"{dev}/app@{digest}")
+    assert terminal.ask("tag", "list", f"{dev}/app") == []
+    ended = terminal.try_ccr("tag", "delete", f"{dev}/app:1.0")
+    assert (ended.exit_code, f"there is no image '{dev}/app:1.0'" in ended.err) == (5, True)
+
+
+def test_who_may_not_delete_deletes_no_tag(terminal: Terminal, dev: str, client: Client) -> None:
+    client.about(f"{dev}/app").push(image(b"layer"), "1.0")
+    terminal.log_in(dev, terminal.ask("credential", "rotate", dev)["secret"], "robot")
+    assert terminal.try_ccr("tag", "delete", f"{dev}/app:1.0").exit_code == 4
+    assert client.about(f"{dev}/app").get("manifests/1.0").status_code == 200

@@ -15,6 +15,7 @@ from tests.support.client import Client
 from tests.support.content import image
 
 VERSION = "credentialprovider.kubelet.k8s.io/v1"
+MINE = ("--registry", "registry.example.id")
 LOGIN = {"CCR_USERNAME": "robot", "CCR_PASSWORD": "a secret"}
 SUBJECT = "system:serviceaccount:shop:default"
 
@@ -37,7 +38,7 @@ def provider(terminal: Terminal, text: str, *arguments: str, **environ: str) -> 
 
 
 def test_kubelet_is_answered_for_the_host_of_the_image(stranger: Terminal) -> None:
-    ended = provider(stranger, request("registry.example.id/prod/app:1.0"), **LOGIN)
+    ended = provider(stranger, request("registry.example.id/prod/app:1.0"), *MINE, **LOGIN)
     assert (ended.exit_code, ended.err) == (0, "")
     assert ended.document == {
         "apiVersion": VERSION,
@@ -60,15 +61,18 @@ def test_kubelet_is_answered_for_the_host_of_the_image(stranger: Terminal) -> No
     ],
 )
 def test_the_host_is_the_one_that_the_image_names(stranger: Terminal, name: str, host: str) -> None:
-    assert list(provider(stranger, request(name), **LOGIN).document["auth"]) == [host]
+    ended = provider(stranger, request(name), "--registry", host, **LOGIN)
+    assert list(ended.document["auth"]) == [host]
 
 
 def test_the_credential_may_be_in_a_file(stranger: Terminal, tmp_path: Path) -> None:
     place = tmp_path / "pull.json"
     place.write_text(json.dumps({"username": "filed", "password": "in a file"}))
+    place.chmod(0o640)
     ended = provider(
         stranger,
         request("registry.example.id/app"),
+        *MINE,
         "--credential-file",
         str(place),
         "--cache-duration",
@@ -80,7 +84,7 @@ def test_the_credential_may_be_in_a_file(stranger: Terminal, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("means", ["flag", "environment"])
 def test_other_registries_are_given_nothing(stranger: Terminal, means: str) -> None:
-    flags = ("--registry", "registry.example.id") if means == "flag" else ()
+    flags = MINE if means == "flag" else ()
     environ = {} if means == "flag" else {"CCR_URL": "https://registry.example.id"}
     mine = provider(stranger, request("registry.example.id/app"), *flags, **LOGIN, **environ)
     theirs = provider(stranger, request("elsewhere.example.com/app"), *flags, **LOGIN, **environ)
@@ -89,10 +93,19 @@ def test_other_registries_are_given_nothing(stranger: Terminal, means: str) -> N
     assert "a secret" not in theirs.out
 
 
+def test_a_secret_goes_to_no_host_that_nobody_named(stranger: Terminal) -> None:
+    """Whoever may make a pod chooses the image, and so the host that kubelet asks about."""
+    ended = provider(stranger, request("evil.example.com/app"), **LOGIN)
+    assert (ended.exit_code, ended.out) == (1, "")
+    assert "--registry" in ended.err
+    assert "CCR_URL" in ended.err
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "Expecting value"),
+        ("", "standard input"),
+        ("{broken", "standard input"),
         ("[]", VERSION),
         (request("app").replace("/v1", "/v1alpha1"), VERSION),
         (request(""), "no image"),
@@ -100,7 +113,7 @@ def test_other_registries_are_given_nothing(stranger: Terminal, means: str) -> N
     ],
 )
 def test_an_error_is_a_line_that_kubelet_logs(stranger: Terminal, text: str, said: str) -> None:
-    ended = provider(stranger, text)
+    ended = provider(stranger, text, *MINE)
     assert (ended.exit_code, ended.out) == (1, "")
     assert said in ended.err
     assert len(ended.err.splitlines()) == 1
@@ -113,8 +126,20 @@ def test_a_bad_file_is_named_and_not_repeated(
     place = tmp_path / "pull.json"
     if content is not None:
         place.write_text(content)
-    ended = provider(stranger, request("registry.example.id/app"), "--credential-file", str(place))
-    assert (ended.exit_code, str(place) in ended.err, "only" in ended.err) == (1, True, False)
+        place.chmod(0o600)
+    ended = provider(stranger, request("registry.example.id/app"), *MINE, "--credential-file", str(place))
+    said = f"the credential file {place}"
+    assert (ended.exit_code, said in ended.err, "only" in ended.err) == (1, True, False)
+
+
+def test_a_file_that_every_user_of_the_node_can_read_is_refused(stranger: Terminal, tmp_path: Path) -> None:
+    place = tmp_path / "pull.json"
+    place.write_text(json.dumps({"username": "filed", "password": "in a file"}))
+    place.chmod(0o644)
+    ended = provider(stranger, request("registry.example.id/app"), *MINE, "--credential-file", str(place))
+    assert (ended.exit_code, ended.out) == (1, "")
+    assert f"chmod 600 {place}" in ended.err
+    assert "in a file" not in ended.err
 
 
 def test_a_pod_pulls_with_the_token_of_its_service_account(
@@ -134,7 +159,7 @@ def test_a_pod_pulls_with_the_token_of_its_service_account(
     )
     name = f"{terminal.registry.host}/{prod}/app:1.0"
     mine = request(name, serviceAccountToken=issuer.token(sub=SUBJECT))
-    answered = provider(terminal, mine, "--trust", trust).document
+    answered = provider(terminal, mine, "--registry", terminal.registry.host, "--trust", trust).document
     auth = answered["auth"][terminal.registry.host]
     assert auth["username"] == trust
     assert 0 < int(answered["cacheDuration"].removesuffix("s")) <= 300
@@ -144,7 +169,7 @@ def test_a_pod_pulls_with_the_token_of_its_service_account(
 
 
 def test_without_a_token_the_node_s_own_credential_is_used(stranger: Terminal) -> None:
-    ended = provider(stranger, request("registry.example.id/app"), **LOGIN, CCR_TRUST="cluster")
+    ended = provider(stranger, request("registry.example.id/app"), *MINE, **LOGIN, CCR_TRUST="cluster")
     assert ended.document["auth"]["registry.example.id"]["username"] == "robot"
-    alone = provider(stranger, request("registry.example.id/app"), CCR_TRUST="cluster")
+    alone = provider(stranger, request("registry.example.id/app"), *MINE, CCR_TRUST="cluster")
     assert (alone.exit_code, "tokenAttributes" in alone.err) == (1, True)

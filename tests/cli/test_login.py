@@ -36,6 +36,7 @@ def test_a_wrong_secret_is_refused_and_not_stored(stranger: Terminal) -> None:
         "login", stranger.registry.url, "-u", "admin", "--password-stdin", text="not the password"
     )
     assert ended.exit_code == 3
+    assert "wrong id or secret" in ended.err
     assert "ccr login" in ended.err
     assert "not the password" not in ended.err + ended.out
     assert not stranger.config.exists()
@@ -105,6 +106,15 @@ def test_profiles_are_listed_chosen_and_forgotten(terminal: Terminal) -> None:
     assert terminal.try_ccr("logout").exit_code == 5
 
 
+def test_after_a_logout_the_profiles_that_are_left_are_named(terminal: Terminal) -> None:
+    terminal.log_in(profile="second")
+    hint = "`ccr profile use NAME`, one of default"
+    assert hint in terminal.ccr("logout").err
+    ended = terminal.try_ccr("whoami")
+    assert (ended.exit_code, hint in ended.err) == (3, True)
+    assert "profile use" not in terminal.ccr("logout", "--profile", "default").err
+
+
 def test_a_profile_that_is_not_there_is_named(terminal: Terminal) -> None:
     ended = terminal.try_ccr("whoami", "--profile", "nobody")
     assert (ended.exit_code, "'nobody'" in ended.err, "default" in ended.err) == (3, True, True)
@@ -116,6 +126,19 @@ def test_the_environment_alone_is_a_login(stranger: Terminal) -> None:
     stranger.environ |= {"CCR_URL": registry.url, "CCR_USERNAME": "admin", "CCR_PASSWORD": registry.password}
     assert stranger.ask("whoami")["profile"] == ""
     assert not stranger.config.exists()
+
+
+def test_a_secret_that_was_stored_for_tls_does_not_go_in_clear_text(terminal: Terminal) -> None:
+    """To a port of this machine here, where nothing would be warned of."""
+    stored = json.loads(terminal.config.read_text())
+    secure = stored["profiles"]["default"]["url"].replace("http://", "https://")
+    stored["profiles"]["default"]["url"] = secure
+    terminal.config.write_text(json.dumps(stored))
+    terminal.environ["CCR_URL"] = secure
+    assert terminal.try_ccr("whoami").exit_code != 3, "it is tried"
+    terminal.environ["CCR_URL"] = terminal.registry.url
+    ended = terminal.try_ccr("whoami")
+    assert (ended.exit_code, "CCR_PASSWORD" in ended.err) == (3, True)
 
 
 @pytest.mark.parametrize(

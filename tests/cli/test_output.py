@@ -77,11 +77,14 @@ def test_a_terminal_gets_a_drawn_table(terminal: Terminal, project: str) -> None
 
 
 def test_nothing_that_a_terminal_would_act_on_is_printed(terminal: Terminal, project: str) -> None:
-    terminal.ccr("project", "change", project, "--title", "\x1b[2J[red]gone\r\nnext")
+    """The registry keeps no such title, and what else is no text a terminal shows is printed as its code."""
+    assert terminal.try_ccr("project", "change", project, "--title", "\x1b[2Jgone\r\nnext").exit_code == 7
+    assert printing.shown("\x1b[2Jgone\r\nnext") == "\\x1b[2Jgone\\r\\nnext"
+    terminal.ccr("project", "change", project, "--title", "\ue000[2J[red]gone")
     said = terminal.ccr("project", "describe", project).out
-    assert "\\x1b[2J[red]gone\\r\\nnext" in said
-    assert "\\x1b[2J[red]gone" in terminal.on_screen("project", "describe", project)
-    assert "\x1b" not in terminal.ccr("project", "describe", project, "-o", "json").out
+    assert "\\ue000[2J[red]gone" in said
+    assert "\\ue000[2J[red]gone" in terminal.on_screen("project", "describe", project)
+    assert "\ue000" not in terminal.ccr("project", "describe", project, "-o", "json").out
 
 
 def test_lists_go_on_over_all_pages(terminal: Terminal, dev: str, client: Client) -> None:

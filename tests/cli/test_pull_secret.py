@@ -53,7 +53,7 @@ def test_it_is_a_secret_that_pulls(
 
 @pytest.mark.parametrize("name", ["ccr", "null", "1", "true", "a.b-c"])
 def test_every_name_stays_text(terminal: Terminal, name: str) -> None:
-    ended = terminal.ccr("pull-secret", "--name", name)
+    ended = terminal.ccr("pull-secret", "--own", "--name", name)
     assert yaml.safe_load(ended.out)["metadata"]["name"] == name
 
 
@@ -61,14 +61,14 @@ def test_every_name_stays_text(terminal: Terminal, name: str) -> None:
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_kubectl_itself_reads_it(terminal: Terminal, tmp_path: Path) -> None:
     place = tmp_path / "secret.yaml"
-    place.write_text(terminal.ccr("pull-secret").out)
+    place.write_text(terminal.ccr("pull-secret", "--own").out)
     ended = terminal.run("kubectl", "annotate", "--local", "-f", str(place), "seen=yes", "-o", "json")
     assert ended.exit_code == 0, ended
     assert ended.document["type"] == "kubernetes.io/dockerconfigjson"
 
 
 def test_a_credential_that_may_do_more_is_warned_of(terminal: Terminal) -> None:
-    assert "better a robot" in terminal.ccr("pull-secret").err
+    assert "better a robot" in terminal.ccr("pull-secret", "--own").err
 
 
 def test_a_wrong_secret_makes_no_secret(terminal: Terminal, cluster: tuple[str, str]) -> None:
@@ -98,13 +98,13 @@ def test_kubectl_is_given_the_secret_on_its_standard_input_and_keeps_what_was_th
     )
     printed = terminal.python("ccr", *arguments, text=secret)
     assert printed.exit_code == 0, printed
-    assert [one["arguments"][0] for one in kubectl.told] == ["apply", "get", "patch"]
+    assert [one["arguments"][0] for one in kubectl.told] == ["get", "apply", "patch"]
     assert all(one["arguments"][one["arguments"].index("-n") + 1] == "shop" for one in kubectl.told)
-    assert kubectl.told[0]["text"] == printed.out
+    assert kubectl.told[1]["text"] == printed.out
     assert secret not in json.dumps([one["arguments"] for one in kubectl.told])
     assert kubectl.pull_secrets == ["another", "ccr"]
     terminal.python("ccr", *arguments, text=secret)
-    assert [one["arguments"][0] for one in kubectl.told] == ["apply", "get", "patch", "apply", "get"]
+    assert [one["arguments"][0] for one in kubectl.told] == ["get", "apply", "patch", "get", "apply"]
 
 
 @pytest.mark.parametrize("script", ["#!/bin/sh\necho 'the server is away' >&2\nexit 1\n", None])
@@ -112,6 +112,27 @@ def test_a_kubectl_that_fails_fails_the_command(terminal: Terminal, script: str 
     if script is not None:
         terminal.install("kubectl", script)
     environ = {} if script else {"PATH": str(terminal.home / "empty")}
-    ended = terminal.run(sys.executable, "-m", "ccr", "pull-secret", "--patch-service-account", **environ)
+    ended = terminal.run(
+        sys.executable, "-m", "ccr", "pull-secret", "--own", "--patch-service-account", **environ
+    )
     assert ended.exit_code == 1
     assert "kubectl" in ended.err
+
+
+def test_the_secret_of_ones_own_login_is_printed_when_asked_for_alone(terminal: Terminal) -> None:
+    ended = terminal.try_ccr("pull-secret")
+    assert (ended.exit_code, ended.out) == (2, "")
+    assert "--credential" in ended.err
+    assert "--own" in ended.err
+
+
+@pytest.mark.parametrize("shown", ['{"metadata": {}}', "{}", "[]", "no JSON"])
+def test_a_service_account_without_its_version_is_said_before_anything_is_applied(
+    terminal: Terminal, shown: str
+) -> None:
+    kubectl = Kubectl(terminal)
+    kubectl.account.write_text(shown)
+    ended = terminal.python("ccr", "pull-secret", "--own", "--patch-service-account")
+    assert (ended.exit_code, ended.out) == (1, "")
+    assert "resourceVersion" in ended.err
+    assert [one["arguments"][0] for one in kubectl.told] == ["get"]

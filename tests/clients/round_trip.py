@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
+import shutil
 import sys
 import tempfile
 import time
@@ -107,8 +109,13 @@ def timed(verb: Callable[[str], str], reference: str) -> float:
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """Gone with all that a client kept in it, before the next one needs the disk."""
-    with tempfile.TemporaryDirectory(prefix="ccr-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    # Hexadecimal: podman reads the path as a name, where a random `_` may not stand at an end.
+    folder = Path(tempfile.gettempdir()) / f"ccr-{secrets.token_hex(6)}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

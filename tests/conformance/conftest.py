@@ -33,8 +33,17 @@ def edge(way: str) -> Edge | None:
 
 
 @pytest.fixture(scope="session")
-def session(registry: RegistryProcess, edge: Edge | None) -> Iterator[requests.Session]:
+def agent(way: str) -> dict[str, str]:
+    """Behind the edge as one of those whose uploads begin at S3 itself."""
+    return {"User-Agent": "containerd/2.3.0"} if way == "aws" else {}
+
+
+@pytest.fixture(scope="session")
+def session(
+    registry: RegistryProcess, edge: Edge | None, agent: dict[str, str]
+) -> Iterator[requests.Session]:
     with requests.Session() as session:
+        session.headers.update(agent)
         if edge is not None:
             session.mount(registry.url, edge)
         yield session
@@ -53,12 +62,13 @@ def other(client: Client) -> Client:
 
 
 @pytest.fixture
-def crowd(client: Client, edge: Edge | None) -> Iterator[list[Client]]:
+def crowd(client: Client, edge: Edge | None, agent: dict[str, str]) -> Iterator[list[Client]]:
     """The same caller eight times, on connections of their own, already logged in."""
     with ExitStack() as stack:
         members = []
         for _ in range(8):
             session = stack.enter_context(requests.Session())
+            session.headers.update(agent)
             if edge is not None:
                 session.mount(client.url, edge)
             members.append(replace(client, session=session, tokens={}))

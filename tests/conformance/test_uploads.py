@@ -20,7 +20,7 @@ from tests.conformance.upload_forms import (
     single_post,
     stream,
 )
-from tests.conformance.ways import EMBEDDED
+from tests.conformance.ways import EMBEDDED, SEES_SESSIONS
 from tests.support.client import Client, refused
 from tests.support.content import UNKNOWN, digest_of, random_bytes
 
@@ -57,6 +57,7 @@ def test_a_wrong_digest_is_400_and_leaves_nothing(client: Client, form: Form, al
     assert client.head(f"blobs/{digest_of(content + b'more', algorithm)}").status_code == 404
 
 
+@SEES_SESSIONS
 def test_a_session_is_gone_once_its_digest_was_wrong(client: Client) -> None:
     location = client.open_upload()
     client.close_upload(location, UNKNOWN, b"something else")
@@ -259,6 +260,7 @@ def test_a_cancelled_upload_is_gone(client: Client) -> None:
     assert client.head(f"blobs/{digest_of(b'abandoned')}").status_code == 404
 
 
+@SEES_SESSIONS
 def test_a_session_takes_one_blob(client: Client) -> None:
     location = client.open_upload()
     assert client.close_upload(location, digest_of(b"once"), b"once").status_code == 201

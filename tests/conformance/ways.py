@@ -11,3 +11,7 @@ ONCE = pytest.mark.parametrize("way", ["redirect"], indirect=True)
 REDIRECTED = pytest.mark.parametrize("way", ["redirect", "real", "function-url"], indirect=True)
 PASSED_THROUGH = pytest.mark.parametrize("way", ["passthrough"], indirect=True)
 BARE = pytest.mark.parametrize("way", ["function-url"], indirect=True)
+# What the edge cannot know: that an upload is over. It sends the bytes to S3, and nobody adopts them.
+SEES_SESSIONS = pytest.mark.parametrize(
+    "way", ["redirect", "passthrough", "real", "function-url"], indirect=True
+)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 import pytest
 
+from chalicelib.config import EDGE, FUNCTION
 from chalicelib.spec.digest import Digest
+from chalicelib.wiring import Deployment
 from tests.endpoints.driver import PASSWORD, Driver, index_of, size_of
 from tests.identity.callers import operations
 
@@ -165,3 +168,40 @@ def test_put_index_takes_one_read_and_one_transaction(warm: Driver) -> None:
     child = Digest.of(json.dumps(document).encode())
     answer = warm.put_manifest("index", index_of((child, size_of(document))))
     assert (answer.status, answer.calls) == (201, (2, 0))
+
+
+@pytest.fixture
+def behind_edge(deploy: Callable[..., Deployment]) -> Driver:
+    """Where a blob may wait in S3 to be adopted."""
+    driver = Driver(deploy(uploads=frozenset({FUNCTION, EDGE})))
+    driver.log_in()
+    return driver
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_blob_that_is_there_costs_the_same_behind_the_edge(behind_edge: Driver, method: str) -> None:
+    digest = behind_edge.push_blob(b"some bytes")
+    answer = behind_edge.call(method, behind_edge.of(f"blobs/{digest}"))
+    assert (answer.status, answer.calls) == (307, (1, 0))
+
+
+def test_a_blob_that_is_not_there_takes_one_list_and_a_second_look_behind_the_edge_alone(
+    warm: Driver, behind_edge: Driver
+) -> None:
+    path = warm.of(f"blobs/{Digest.of(b'not there')}")
+    assert (warm.call("HEAD", path).status, warm.call("HEAD", path).calls) == (404, (1, 0))
+    assert (behind_edge.call("HEAD", path).status, behind_edge.call("HEAD", path).calls) == (404, (2, 1))
+
+
+def test_a_manifest_whose_blobs_are_there_costs_the_same_behind_the_edge(behind_edge: Driver) -> None:
+    behind_edge.push_image("warm")
+    answer = behind_edge.put_manifest("v1", behind_edge.image(3, seed="more"))
+    assert (answer.status, answer.calls) == (201, (2, 0))
+
+
+def test_a_manifest_takes_one_list_and_one_look_more_for_each_blob_it_misses(behind_edge: Driver) -> None:
+    document = behind_edge.image(1)
+    unknown = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": 1}
+    document["layers"] += [{**unknown, "digest": Digest.of(str(number).encode())} for number in range(3)]
+    answer = behind_edge.put_manifest("v1", document)
+    assert (answer.status, answer.calls) == (400, (4, 3))

@@ -33,6 +33,7 @@ class Recorded:
     """Handlers that keep the events they got, and answer with what came."""
 
     settings: Settings = field(default_factory=lambda: Settings(token_keys=(KEY,), create_on_push=True))
+    uploads_at_once: int = 6
     events: list[Mapping[str, Any]] = field(default_factory=list)
     uploads: list[bytes] = field(default_factory=list)
     answer: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib.identity.attempts import Attempts
 from chalicelib.identity.audit import Record
 from chalicelib.identity.credentials import Credential, Trust
+from chalicelib.identity.oidc import Verdict
 from chalicelib.identity.revocations import registry_id
 from chalicelib.identity.sign_in import Found
 from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
@@ -43,20 +44,23 @@ class Credentials:
         of_account = (self.rows[id_] for id_ in sorted(self.rows) if self.rows[id_].account == account)
         return [one for one in of_account if one.id > after][:limit]
 
-    def put(self, credential: Credential, *, revoke: bool = False) -> bool:
-        if not _follows(self.rows.get(credential.id), credential.version):
+    def put(self, credential: Credential, *, revoke: bool = False, witness: Credential | None = None) -> bool:
+        if not _follows(self.rows.get(credential.id), credential.version) or not self._has(witness):
             return False
         self.rows[credential.id] = credential
         if revoke:
             self.revocations[credential.id] = credential.generation
         return True
 
-    def remove(self, credential: Credential) -> bool:
-        if self.rows.get(credential.id) != credential:
+    def remove(self, credential: Credential, *, witness: Credential | None = None) -> bool:
+        if self.rows.get(credential.id) != credential or not self._has(witness):
             return False
         del self.rows[credential.id]
         self.revocations[credential.id] = credential.generation + 1
         return True
+
+    def _has(self, witness: Credential | None) -> bool:
+        return witness is None or self.rows.get(witness.id) == witness
 
     def revoke_registry(self, name: str, at: int) -> None:
         self.revocations[registry_id(name)] = at
@@ -86,6 +90,7 @@ class Tenants:
     """`TenancyStore`; `before_put` runs before each new row, as another writer would."""
 
     accounts_: dict[str, Account] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
     projects_: dict[tuple[str, str], Project] = field(default_factory=dict)
     registries_: dict[str, Registry] = field(default_factory=dict)
     before_put: Callable[[Any], None] = lambda _row: None
@@ -97,9 +102,14 @@ class Tenants:
         return [self.accounts_[id_] for id_ in sorted(self.accounts_) if id_ > after][:limit]
 
     def put_account(self, account: Account) -> bool:
-        return self._put(self.accounts_, account.id, account)
+        return account.id not in self.deleted and self._put(self.accounts_, account.id, account)
 
     def remove_account(self, account: Account) -> bool:
+        removed = self.withdraw_account(account)
+        self.deleted |= {account.id} if removed else set()
+        return removed
+
+    def withdraw_account(self, account: Account) -> bool:
         return _remove(self.accounts_, account.id, account)
 
     def project(self, account: str, name: str) -> Project | None:
@@ -161,8 +171,8 @@ class IdTokens:
 
     good: dict[str, Mapping[str, object]] = field(default_factory=dict)
 
-    def verify(self, token: str, trust: Trust) -> Mapping[str, object] | None:  # noqa: ARG002
-        return self.good.get(token)
+    def verify(self, token: str, trust: Trust) -> Verdict:  # noqa: ARG002
+        return Verdict(self.good.get(token), "not among the good ones")
 
 
 def _follows(before: Any, version: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +42,21 @@ def test_a_capability_is_good_for_one_session_of_one_repository_until_it_expires
     assert capabilities.verify(capability, "dev/app", "session") is not None
     clock.now += 1
     assert capabilities.verify(capability, "dev/app", "session") is None
+
+
+def test_a_capability_ends_with_its_credential_however_often_it_is_renewed() -> None:
+    clock = Clock()
+    capabilities = Capabilities([KEY], clock)
+    ends = int(clock.now) + LIFETIME_SECONDS + 60
+    first = capabilities.issue(replace(CI, expires=ends), "dev/app", "session")
+    clock.now += LIFETIME_SECONDS - 1
+    bearer = capabilities.verify(first, "dev/app", "session")
+    assert bearer == replace(CI, expires=ends)
+    second = capabilities.issue(bearer, "dev/app", "session")
+    clock.now = ends - 1
+    assert capabilities.verify(second, "dev/app", "session") == bearer
+    clock.now = ends
+    assert capabilities.verify(second, "dev/app", "session") is None
 
 
 def test_keys_rotate_with_overlap() -> None:

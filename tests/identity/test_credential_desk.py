@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from chalicelib.identity.refusals import Reason, RefusedError
 from chalicelib.identity.roles import EVERY_PROJECT, Role
 from chalicelib.identity.secret import is_generated, matches
 from chalicelib.identity.tenancy import Registry, Tenancy
+from chalicelib.management.forms import SUBJECT
 from tests.identity.memory import NOW, Clock, Credentials, Tenants
 
 TRUST = Trust("https://issuer.example", "ccr", "repo:acme/app:*", {"ref": "refs/heads/main"})
@@ -178,7 +180,9 @@ def test_an_id_is_had_once_in_the_whole_deployment(
     robot(desk, owner)
     own = refused(Reason.CONFLICT, lambda: robot(desk, owner))
     foreign = refused(Reason.CONFLICT, lambda: desk.create_user(stranger, "ci", {}))
-    assert own == foreign
+    assert "already" in own
+    assert "ci" in foreign
+    assert "already" not in foreign
     assert (
         refused(Reason.CONFLICT, lambda: desk.create_trust(owner, "ci", "shop", grants("dev/*"), TRUST))
         == own
@@ -231,6 +235,13 @@ def test_only_an_operator_makes_users_of_another_account(
         pytest.param(replace(TRUST, subject=""), id="no subject"),
         pytest.param(replace(TRUST, subject="*"), id="any subject"),
         pytest.param(replace(TRUST, subject="***"), id="any subject in more words"),
+        pytest.param(replace(TRUST, subject="*:*"), id="any subject in two parts"),
+        pytest.param(replace(TRUST, subject="repo:*"), id="everybody of the issuer"),
+        pytest.param(replace(TRUST, subject="repo*:acme/app"), id="wild before it says whose"),
+        pytest.param(replace(TRUST, subject="repo://*"), id="separators alone"),
+        pytest.param(replace(TRUST, subject=":*acme"), id="wild right after the separator"),
+        pytest.param(replace(TRUST, subject="*@acme.example"), id="wild in front"),
+        pytest.param(replace(TRUST, subject="some*"), id="no separator"),
         pytest.param(replace(TRUST, subject="x" * (PATTERN_LIMIT + 1)), id="a long subject"),
         pytest.param(replace(TRUST, claims={"ref": "x" * (PATTERN_LIMIT + 1)}), id="a long claim"),
         pytest.param(replace(TRUST, claims={str(n): "x" for n in range(CLAIMS_LIMIT + 1)}), id="many claims"),
@@ -238,6 +249,31 @@ def test_only_an_operator_makes_users_of_another_account(
 )
 def test_a_trust_names_whom_it_trusts(desk: CredentialDesk, maintainer: Credential, trust: Trust) -> None:
     refused(Reason.INVALID, lambda: desk.create_trust(maintainer, "gh", "shop", grants("dev/*"), trust))
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "someone",
+        "repo:acme/*",
+        "repo:acme/app:ref:refs/heads/*",
+        "repo:acme*",
+        "system:serviceaccount:shop:*",
+        "auth0|5f7c*",
+        "spiffe://cluster.example/ns/shop/*",
+    ],
+)
+def test_a_subject_may_be_wild_once_it_has_said_whose(
+    desk: CredentialDesk, maintainer: Credential, subject: str
+) -> None:
+    trust = replace(TRUST, subject=subject)
+    assert desk.create_trust(maintainer, "gh", "shop", grants("dev/*"), trust).trust == trust
+    assert re.search(SUBJECT, subject), "the document says so, too"
+
+
+@pytest.mark.parametrize("subject", ["", "*", "*:*", "repo:*", "repo*:acme/app", "repo://*", "some*"])
+def test_the_document_says_which_subjects_are_refused(subject: str) -> None:
+    assert re.search(SUBJECT, subject) is None
 
 
 def test_a_trust_has_no_secret(desk: CredentialDesk, maintainer: Credential) -> None:
@@ -367,13 +403,60 @@ def test_everybody_may_rotate_their_own_secret_and_do_no_more_to_themselves(
     desk: CredentialDesk, owner: Credential, maintainer: Credential
 ) -> None:
     made = robot(desk, maintainer)
-    after, secret = desk.rotate(made, made, 0)
+    after, secret = desk.rotate(made, made, 0, proof=made.secrets[0])
     assert matches(secret, after.secrets[0].hash)
     refused(Reason.FORBIDDEN, lambda: desk.change(after, after, title="x"))
     refused(Reason.FORBIDDEN, lambda: desk.delete(after, after))
     refused(Reason.FORBIDDEN, lambda: desk.change(owner, owner, is_disabled=True))
     refused(Reason.FORBIDDEN, lambda: desk.delete(owner, owner))
     refused(Reason.FORBIDDEN, lambda: desk.set_role(owner, owner, EVERY_PROJECT, Role.OWNER))
+
+
+def test_a_secret_on_its_way_out_does_not_undo_its_own_rotation(
+    desk: CredentialDesk, maintainer: Credential
+) -> None:
+    made = robot(desk, maintainer)
+    stolen = made.secrets[0]
+    after, _ = desk.rotate(maintainer, made, 60)
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0, proof=stolen))
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0, proof=after.secrets[1]))
+    refused(Reason.FORBIDDEN, lambda: desk.rotate(after, after, 0))
+    assert desk.rotate(after, after, 0, proof=after.secrets[0])[0].version == after.version + 1
+
+
+def test_the_last_owner_of_an_account_is_not_taken_away(
+    desk: CredentialDesk, store: Credentials, owner: Credential
+) -> None:
+    """By whoever was an owner when the request came, and is none when it has its turn."""
+    other = user(store, "otto", every=Role.OWNER)
+    left = desk.set_role(other, owner, EVERY_PROJECT, Role.VIEWER)
+    for call in (
+        lambda: desk.set_role(owner, other, EVERY_PROJECT, None),
+        lambda: desk.change(owner, other, is_disabled=True),
+        lambda: desk.change(owner, other, expires=NOW + 60),
+        lambda: desk.delete(owner, other),
+    ):
+        assert "the last owner" in refused(Reason.CONFLICT, call)
+    again = desk.set_role(other, left, EVERY_PROJECT, Role.OWNER)
+    desk.change(again, other, expires=NOW + 60)
+    refused(Reason.FORBIDDEN, lambda: desk.change(again, again, expires=NOW + 60))
+    assert store.get("olga") == again
+
+
+def test_owners_who_take_each_other_away_at_once_leave_one(
+    desk: CredentialDesk, store: Credentials, owner: Credential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, put = user(store, "otto", every=Role.OWNER), store.put
+
+    def second(credential: Credential, **more: Any) -> bool:
+        """Another writes between the look and the write of the first."""
+        monkeypatch.setattr(store, "put", put)
+        desk.set_role(other, owner, EVERY_PROJECT, None)
+        return put(credential, **more)
+
+    monkeypatch.setattr(store, "put", second)
+    refused(Reason.STALE, lambda: desk.set_role(owner, other, EVERY_PROJECT, None))
+    assert [one.id for one in store.rows.values() if one.keeps_account] == ["otto"]
 
 
 def test_an_owner_is_no_operator_and_does_not_become_one(
@@ -538,9 +621,37 @@ def test_what_is_no_issuer_is_not_trusted(desk: CredentialDesk, maintainer: Cred
         "https://token.actions.githubusercontent.com",
         "https://gitlab.example:8443/",
         "https://oidc.eks.eu-west-1.amazonaws.com/id/0123ABCD",
-        "http://127.0.0.1:1",
     ],
 )
 def test_an_issuer_is_a_url_of_a_host(desk: CredentialDesk, maintainer: Credential, issuer: str) -> None:
     grants = [Grant("dev/*", frozenset({"pull"}))]
     assert desk.create_trust(maintainer, "gh", "shop", grants, replace(TRUST, issuer=issuer)).trust
+
+
+@pytest.mark.parametrize(
+    "issuer", ["http://127.0.0.1:1", "http://localhost:80", "https://127.8.8.8/", "https://[::1]"]
+)
+def test_an_issuer_on_this_machine_is_refused_at_once_unless_the_deployment_takes_it(
+    desk: CredentialDesk, maintainer: Credential, issuer: str
+) -> None:
+    grants, trust = [Grant("dev/*", frozenset({"pull"}))], replace(TRUST, issuer=issuer)
+    with pytest.raises(RefusedError, match="CCR_LOOPBACK_ISSUERS=on") as error:
+        desk.create_trust(maintainer, "gh", "shop", grants, trust)
+    assert error.value.reason is Reason.INVALID
+    assert replace(desk, loopback_issuers=True).create_trust(maintainer, "gh", "shop", grants, trust).trust
+
+
+def test_a_taken_id_is_said_to_be_there_to_who_may_see_it_alone(
+    desk: CredentialDesk, maintainer: Credential, store: Credentials
+) -> None:
+    grants = [Grant("dev/*", frozenset({"pull"}))]
+    desk.create_robot(maintainer, "mine", "shop", grants)
+    store.rows["theirs"] = Credential("theirs", "another-account")
+    said = {}
+    for id_ in ("mine", "theirs"):
+        with pytest.raises(RefusedError) as error:
+            desk.create_robot(maintainer, id_, "shop", grants)
+        assert error.value.reason is Reason.CONFLICT
+        said[id_] = error.value.message
+    assert "there is a credential 'mine' already" in said["mine"]
+    assert "already" not in said["theirs"]

@@ -154,6 +154,12 @@ def test_at_most_two_secrets_live() -> None:
     assert credential.secrets == (Secret("4"), Secret("3", NOW + 4 + 1000))
 
 
+def test_a_rotation_that_drops_a_living_secret_ends_what_was_issued_for_it() -> None:
+    first = rotated(replace(ROBOT, secrets=(Secret("one"),), generation=5), "two", NOW, overlap=60)
+    assert rotated(first, "three", NOW + 59, overlap=60).generation == 6
+    assert rotated(first, "three", NOW + 60, overlap=60).generation == 5
+
+
 def test_a_rotation_without_overlap_ends_what_was_issued_before() -> None:
     second = rotated(replace(ROBOT, secrets=(Secret("one"),), generation=5), "two", NOW, overlap=0)
     assert second.secrets == (Secret("two"),)

@@ -7,7 +7,7 @@ import hmac
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from chalicelib.identity import oidc as module
 from chalicelib.identity.credentials import Trust
 from chalicelib.identity.oidc import (
     AGAIN_SECONDS,
@@ -65,6 +66,13 @@ def trust(issuer: Issuer, subject: str = "someone", **claims: str) -> Trust:
     return Trust(issuer.url, AUDIENCE, subject, claims)
 
 
+def claims_of(verifier: IdTokenVerifier, token: str, trusted: Trust) -> Mapping[str, object] | None:
+    """None for whatever is not trusted, which then has a reason."""
+    verdict = verifier.verify(token, trusted)
+    assert bool(verdict.reason) is (verdict.claims is None)
+    return verdict.claims
+
+
 # Whose tokens they are
 
 
@@ -72,7 +80,7 @@ def trust(issuer: Issuer, subject: str = "someone", **claims: str) -> Trust:
 def test_a_token_of_the_issuer_is_taken_for_what_it_says(
     issuer: Issuer, verifier: IdTokenVerifier, key: SigningKey
 ) -> None:
-    claims = verifier.verify(issuer.token(key, color="blue"), trust(issuer))
+    claims = claims_of(verifier, issuer.token(key, color="blue"), trust(issuer))
     assert claims is not None
     assert (claims["sub"], claims["color"]) == ("someone", "blue")
 
@@ -83,12 +91,12 @@ def test_a_key_without_an_algorithm_takes_each_of_its_kind(
 ) -> None:
     key = SigningKey("bare", RSA.private, algorithm)
     issuer.extra_keys = [{name: value for name, value in key.public().items() if name != "alg"}]
-    assert verifier.verify(issuer.token(key), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(key), trust(issuer)) is not None
 
 
 def test_a_key_with_an_algorithm_takes_no_other(issuer: Issuer, verifier: IdTokenVerifier) -> None:
     other = SigningKey(RSA.id, RSA.private, "PS256")
-    assert verifier.verify(issuer.token(other), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(other), trust(issuer)) is None
 
 
 GITHUB = {
@@ -151,7 +159,7 @@ def test_claims_as_real_issuers_make_them(
     *,
     good: bool,
 ) -> None:
-    assert (verifier.verify(issuer.token(**told), trust(issuer, subject, **claims)) is not None) is good
+    assert (claims_of(verifier, issuer.token(**told), trust(issuer, subject, **claims)) is not None) is good
 
 
 @pytest.mark.parametrize(
@@ -198,14 +206,14 @@ def test_a_pattern_takes_texts_and_truth_and_only_a_star_is_special(
 ) -> None:
     """None is a claim that is not there."""
     token = issuer.token(color=value)
-    assert (verifier.verify(token, trust(issuer, color=pattern)) is not None) is good
+    assert (claims_of(verifier, token, trust(issuer, color=pattern)) is not None) is good
 
 
 def test_every_claim_of_the_trust_must_hold(issuer: Issuer, verifier: IdTokenVerifier) -> None:
     token = issuer.token(color="blue", size="big")
-    assert verifier.verify(token, trust(issuer, color="blue", size="big")) is not None
-    assert verifier.verify(token, trust(issuer, color="blue", size="small")) is None
-    assert verifier.verify(token, trust(issuer, color="blue", shape="*")) is None
+    assert claims_of(verifier, token, trust(issuer, color="blue", size="big")) is not None
+    assert claims_of(verifier, token, trust(issuer, color="blue", size="small")) is None
+    assert claims_of(verifier, token, trust(issuer, color="blue", shape="*")) is None
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,12 @@ class In:
         pytest.param({"iss": ["x"]}, False, id="issuer a list"),
         pytest.param({"aud": "other"}, False, id="another audience"),
         pytest.param({"aud": ["other", AUDIENCE]}, True, id="several audiences"),
+        pytest.param({"aud": ["other", AUDIENCE], "azp": AUDIENCE}, True, id="several, made for this one"),
+        pytest.param({"aud": ["other", AUDIENCE], "azp": "other"}, False, id="several, made for another"),
+        pytest.param({"aud": ["other", AUDIENCE], "azp": None}, True, id="several, made for nobody named"),
+        pytest.param({"aud": ["other", AUDIENCE], "azp": [AUDIENCE]}, False, id="several, made for a list"),
+        pytest.param({"aud": AUDIENCE, "azp": "a client"}, True, id="one, asked for by a client"),
+        pytest.param({"aud": [AUDIENCE], "azp": "a client"}, True, id="one in a list, asked for by a client"),
         pytest.param({"aud": []}, False, id="no audience in a list"),
         pytest.param({"aud": None}, False, id="no audience"),
         pytest.param({"aud": {AUDIENCE: 1}}, False, id="audience an object"),
@@ -260,7 +274,7 @@ def test_a_token_with_a_wrong_or_odd_claim(
     issuer: Issuer, verifier: IdTokenVerifier, change: dict[str, Any], *, good: bool
 ) -> None:
     told = {name: value.value() if isinstance(value, In) else value for name, value in change.items()}
-    assert (verifier.verify(issuer.token(**told), trust(issuer)) is not None) is good
+    assert (claims_of(verifier, issuer.token(**told), trust(issuer)) is not None) is good
 
 
 # Forgeries
@@ -288,7 +302,7 @@ def test_the_issuers_public_key_is_no_secret(issuer: Issuer, verifier: IdTokenVe
     for secret in forms:
         for algorithm, digest in (("HS256", "sha256"), ("HS512", "sha512")):
             token = _forged(issuer, {"alg": algorithm, "kid": RSA.id}, secret, digest)
-            assert verifier.verify(token, trust(issuer)) is None
+            assert claims_of(verifier, token, trust(issuer)) is None
 
 
 def test_a_symmetric_key_in_the_key_set_signs_nothing(issuer: Issuer, verifier: IdTokenVerifier) -> None:
@@ -298,7 +312,7 @@ def test_a_symmetric_key_in_the_key_set_signs_nothing(issuer: Issuer, verifier: 
         verifier._issuers.clear()
         for claimed in ("HS256", "RS256", "ES256"):
             assert (
-                verifier.verify(_forged(issuer, {"alg": claimed, "kid": "oct"}, secret), trust(issuer))
+                claims_of(verifier, _forged(issuer, {"alg": claimed, "kid": "oct"}, secret), trust(issuer))
                 is None
             )
 
@@ -325,15 +339,15 @@ def test_a_token_without_the_issuers_signature_is_refused(
     issuer: Issuer, verifier: IdTokenVerifier, header: dict[str, Any]
 ) -> None:
     for kid in ({}, {"kid": RSA.id}):
-        assert verifier.verify(_forged(issuer, {**kid, **header}), trust(issuer)) is None
-        assert verifier.verify(_forged(issuer, {**kid, **header}, b"x" * 32), trust(issuer)) is None
+        assert claims_of(verifier, _forged(issuer, {**kid, **header}), trust(issuer)) is None
+        assert claims_of(verifier, _forged(issuer, {**kid, **header}, b"x" * 32), trust(issuer)) is None
 
 
 def test_a_key_of_the_tokens_own_is_not_believed(issuer: Issuer, verifier: IdTokenVerifier) -> None:
     own = rsa_key(RSA.id)
     with running_issuer(own) as evil:
         headers = {"kid": RSA.id, "jwk": own.public(), "jku": evil.url + JWKS, "x5u": evil.url + JWKS}
-        assert verifier.verify(issuer.token(own, header=headers), trust(issuer)) is None
+        assert claims_of(verifier, issuer.token(own, header=headers), trust(issuer)) is None
         assert evil.asked == []
 
 
@@ -352,18 +366,18 @@ def test_a_key_of_the_tokens_own_is_not_believed(issuer: Issuer, verifier: IdTok
 def test_what_is_no_token_is_refused_without_a_fetch(
     issuer: Issuer, verifier: IdTokenVerifier, text: str
 ) -> None:
-    assert verifier.verify(text, trust(issuer)) is None
+    assert claims_of(verifier, text, trust(issuer)) is None
     assert issuer.asked == []
 
 
 def test_two_issuers_with_the_same_key_id_stay_apart(issuer: Issuer, verifier: IdTokenVerifier) -> None:
     theirs = rsa_key(RSA.id)
     with running_issuer(theirs) as other:
-        assert verifier.verify(other.token(), trust(other)) is not None
-        assert verifier.verify(issuer.token(), trust(issuer)) is not None
-        assert verifier.verify(other.token(), trust(issuer)) is None
-        assert verifier.verify(other.token(iss=issuer.url), trust(issuer)) is None
-        assert verifier.verify(issuer.token(iss=other.url), trust(other)) is None
+        assert claims_of(verifier, other.token(), trust(other)) is not None
+        assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
+        assert claims_of(verifier, other.token(), trust(issuer)) is None
+        assert claims_of(verifier, other.token(iss=issuer.url), trust(issuer)) is None
+        assert claims_of(verifier, issuer.token(iss=other.url), trust(other)) is None
 
 
 # Keys
@@ -373,49 +387,49 @@ def test_keys_are_fetched_once_for_their_time(
     issuer: Issuer, verifier: IdTokenVerifier, clock: Clock
 ) -> None:
     for _ in range(5):
-        assert verifier.verify(issuer.token(), trust(issuer)) is not None
+        assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
     clock.now += KEYS_SECONDS - 1
-    assert verifier.verify(issuer.token(EC), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(EC), trust(issuer)) is not None
     assert issuer.asked == [DISCOVERY, JWKS]
     clock.now += 1
-    assert verifier.verify(issuer.token(), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
     assert issuer.fetches == 2
 
 
 def test_an_unknown_key_id_asks_again_and_not_too_often(
     issuer: Issuer, verifier: IdTokenVerifier, clock: Clock
 ) -> None:
-    assert verifier.verify(issuer.token(), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
     for _ in range(20):
-        assert verifier.verify(issuer.token(header={"kid": "unknown"}), trust(issuer)) is None
+        assert claims_of(verifier, issuer.token(header={"kid": "unknown"}), trust(issuer)) is None
     assert issuer.fetches == 1
     clock.now += AGAIN_SECONDS
     for number in range(20):
-        assert verifier.verify(issuer.token(header={"kid": f"unknown {number}"}), trust(issuer)) is None
-        assert verifier.verify(issuer.token(), trust(issuer)) is not None
+        assert claims_of(verifier, issuer.token(header={"kid": f"unknown {number}"}), trust(issuer)) is None
+        assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
     assert issuer.fetches == 2
 
 
 def test_a_key_that_the_issuer_rotates_in_is_taken_and_one_rotated_out_falls(
     issuer: Issuer, verifier: IdTokenVerifier, clock: Clock
 ) -> None:
-    assert verifier.verify(issuer.token(RSA), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(RSA), trust(issuer)) is not None
     new = rsa_key("new")
     issuer.keys = [new]
-    assert verifier.verify(issuer.token(new), trust(issuer)) is None
-    assert verifier.verify(issuer.token(RSA), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(new), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(RSA), trust(issuer)) is not None
     clock.now += AGAIN_SECONDS
-    assert verifier.verify(issuer.token(new), trust(issuer)) is not None
-    assert verifier.verify(issuer.token(RSA), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(new), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(RSA), trust(issuer)) is None
 
 
 def test_a_key_rotated_out_falls_when_the_keys_are_old(
     issuer: Issuer, verifier: IdTokenVerifier, clock: Clock
 ) -> None:
-    assert verifier.verify(issuer.token(RSA), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(RSA), trust(issuer)) is not None
     issuer.keys = [EC]
     clock.now += KEYS_SECONDS
-    assert verifier.verify(issuer.token(RSA), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(RSA), trust(issuer)) is None
 
 
 def test_an_issuer_that_does_not_answer_is_asked_again_soon_and_not_at_once(
@@ -423,24 +437,24 @@ def test_an_issuer_that_does_not_answer_is_asked_again_soon_and_not_at_once(
 ) -> None:
     issuer.replies[DISCOVERY] = lambda handler: send(handler, b"{}", 503)
     for _ in range(20):
-        assert verifier.verify(issuer.token(), trust(issuer)) is None
+        assert claims_of(verifier, issuer.token(), trust(issuer)) is None
     assert issuer.fetches == 1
     del issuer.replies[DISCOVERY]
     clock.now += RETRY_SECONDS
-    assert verifier.verify(issuer.token(), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
 
 
 def test_known_keys_outlive_an_issuer_for_their_time_and_no_longer(
     issuer: Issuer, verifier: IdTokenVerifier, clock: Clock
 ) -> None:
-    assert verifier.verify(issuer.token(), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
     issuer.replies[JWKS] = lambda handler: send(handler, b"{}", 500)
     clock.now += AGAIN_SECONDS
-    assert verifier.verify(issuer.token(header={"kid": "unknown"}), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(header={"kid": "unknown"}), trust(issuer)) is None
     assert issuer.fetches == 2
-    assert verifier.verify(issuer.token(), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
     clock.now += KEYS_SECONDS
-    assert verifier.verify(issuer.token(), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is None
 
 
 def test_a_slow_issuer_keeps_no_other_and_no_known_key_waiting(
@@ -454,22 +468,58 @@ def test_a_slow_issuer_keeps_no_other_and_no_known_key_waiting(
         send(handler, json.dumps(slow.document(DISCOVERY)).encode())
 
     with running_issuer(rsa_key()) as slow, ThreadPoolExecutor(1) as pool:
-        assert verifier.verify(slow.token(), trust(slow)) is not None
+        assert claims_of(verifier, slow.token(), trust(slow)) is not None
         clock.now += AGAIN_SECONDS
         slow.replies[DISCOVERY] = hang
         waiting = pool.submit(verifier.verify, slow.token(header={"kid": "unknown"}), trust(slow))
         assert reached.wait(30)
-        assert verifier.verify(issuer.token(), trust(issuer)) is not None
-        assert verifier.verify(slow.token(), trust(slow)) is not None
+        assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
+        assert claims_of(verifier, slow.token(), trust(slow)) is not None
         assert not waiting.done()
         go_on.set()
-        assert waiting.result(30) is None
+        assert waiting.result(30).claims is None
+
+
+class Slow:
+    """Fetches once it is told to."""
+
+    def __init__(self) -> None:
+        self.reached, self.go_on, self.source = (
+            threading.Event(),
+            threading.Event(),
+            IssuerKeys(loopback=True),
+        )
+
+    def fetch(self, issuer: str) -> Mapping[str, Any]:
+        self.reached.set()
+        assert self.go_on.wait(60)
+        return self.source.fetch(issuer)
+
+
+@pytest.mark.parametrize(("seconds", "waiters"), [(0.01, 1), (3600, 0)], ids=["not long", "not many"])
+def test_those_who_come_while_a_slow_issuer_is_asked_do_not_wait_for_it(
+    issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float, waiters: int
+) -> None:
+    """Else one trust in such an issuer would hold every thread of the registry."""
+    slow = Slow()
+    verifier = IdTokenVerifier(slow, clock)
+    monkeypatch.setattr(module, "WAIT_SECONDS", seconds)
+    verifier._waiting = threading.Semaphore(waiters)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(verifier.verify, issuer.token(), trust(issuer))
+        assert slow.reached.wait(60)
+        for _ in range(20):
+            assert verifier.verify(issuer.token(), trust(issuer)).claims is None
+        assert not asking.done()
+        slow.go_on.set()
+        assert asking.result(60).claims is not None
+    assert verifier.verify(issuer.token(), trust(issuer)).claims is not None
 
 
 def test_many_logins_at_once_fetch_the_keys_once(issuer: Issuer, verifier: IdTokenVerifier) -> None:
     token, trusted = issuer.token(), trust(issuer)
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: verifier.verify(token, trusted), range(32)))
+        answers = list(pool.map(lambda _: claims_of(verifier, token, trusted), range(32)))
     assert all(answers)
     assert issuer.asked == [DISCOVERY, JWKS]
 
@@ -492,21 +542,21 @@ def test_one_broken_key_spoils_no_other(issuer: Issuer, verifier: IdTokenVerifie
         {**RSA.public(), "kid": "i", "alg": ["RS256"]},
         {**RSA.public(), "kid": "j", "use": "enc"},
     ]
-    assert verifier.verify(issuer.token(), trust(issuer)) is not None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is not None
     for name in "abcdefghij":
         for key in (RSA, EC, ED):
-            assert verifier.verify(issuer.token(key, header={"kid": name}), trust(issuer)) is None
+            assert claims_of(verifier, issuer.token(key, header={"kid": name}), trust(issuer)) is None
 
 
 def test_not_more_keys_and_issuers_are_kept_than_can_be_real(
     issuer: Issuer, verifier: IdTokenVerifier
 ) -> None:
     issuer.extra_keys = [{"kty": "RSA", "kid": str(number)} for number in range(KEYS + 50)]
-    assert verifier.verify(issuer.token(), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is None
     assert len(verifier._issuers[issuer.url].by_id) == KEYS
     for number in range(ISSUERS + 20):
         url = f"http://192.0.2.1/{number}"
-        verifier.verify(issuer.token(iss=url), Trust(url, AUDIENCE, "someone"))
+        claims_of(verifier, issuer.token(iss=url), Trust(url, AUDIENCE, "someone"))
     assert len(verifier._issuers) == ISSUERS
 
 
@@ -543,7 +593,7 @@ def test_a_document_that_is_none_is_refused(
     issuer: Issuer, verifier: IdTokenVerifier, path: str, body: bytes
 ) -> None:
     issuer.replies[path] = _reply(body)
-    assert verifier.verify(issuer.token(), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is None
     assert path in issuer.asked
 
 
@@ -555,7 +605,7 @@ def test_no_redirect_is_followed_and_no_other_status_believed(
     with running_issuer(RSA) as other:
         body = json.dumps(issuer.document(path)).encode()
         issuer.replies[path] = _reply(body, status, Location=other.url + path)
-        assert verifier.verify(issuer.token(), trust(issuer)) is None
+        assert claims_of(verifier, issuer.token(), trust(issuer)) is None
         assert other.asked == []
 
 
@@ -567,7 +617,7 @@ def test_a_discovery_document_of_another_issuer_is_refused(
     issuer: Issuer, verifier: IdTokenVerifier, other: object
 ) -> None:
     issuer.discovery = {"issuer": other.format(url=issuer.url) if isinstance(other, str) else other}
-    assert verifier.verify(issuer.token(), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is None
     assert issuer.asked == [DISCOVERY]
 
 
@@ -600,13 +650,13 @@ def test_keys_elsewhere_than_behind_tls_are_not_fetched(
     issuer: Issuer, verifier: IdTokenVerifier, uri: object
 ) -> None:
     issuer.discovery = {"jwks_uri": uri}
-    assert verifier.verify(issuer.token(), trust(issuer)) is None
+    assert claims_of(verifier, issuer.token(), trust(issuer)) is None
     assert issuer.asked == [DISCOVERY]
 
 
 def test_loopback_without_tls_is_for_those_who_asked_for_it(issuer: Issuer, clock: Clock) -> None:
     strict = IdTokenVerifier(IssuerKeys(loopback=False), clock)
-    assert strict.verify(issuer.token(), trust(issuer)) is None
+    assert claims_of(strict, issuer.token(), trust(issuer)) is None
     assert issuer.asked == []
 
 
@@ -614,7 +664,7 @@ def test_an_issuer_with_a_path_is_found_below_it(issuer: Issuer, verifier: IdTok
     for url in (f"{issuer.url}/tenant", f"{issuer.url}/tenant/"):
         path = f"/tenant{DISCOVERY}"
         issuer.replies[path] = _reply(json.dumps({"issuer": url, "jwks_uri": issuer.url + JWKS}).encode())
-        assert verifier.verify(issuer.token(iss=url), Trust(url, AUDIENCE, "someone")) is not None
+        assert claims_of(verifier, issuer.token(iss=url), Trust(url, AUDIENCE, "someone")) is not None
 
 
 def test_a_plain_server_behind_an_https_url_is_no_issuer(issuer: Issuer) -> None:
@@ -670,6 +720,50 @@ def test_a_token_is_for_the_audience_of_the_trust_it_signs_in_as(
     issuer: Issuer, verifier: IdTokenVerifier
 ) -> None:
     token = issuer.token(aud="another service")
-    assert verifier.verify(token, trust(issuer)) is None
-    assert verifier.verify(token, replace(trust(issuer), audience="another service")) is not None
+    assert claims_of(verifier, token, trust(issuer)) is None
+    assert claims_of(verifier, token, replace(trust(issuer), audience="another service")) is not None
     assert jwt.get_unverified_header(token)["kid"] == RSA.id
+
+
+# What its owner is told
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"iss": "https://other.example"}, "issuer 'https://other.example'"),
+        ({"sub": "somebody-else"}, "subject is 'somebody-else', and not as 'someone'"),
+        ({"sub": None}, "no sub"),
+        ({"aud": "elsewhere"}, "audience 'elsewhere'"),
+        ({"exp": 1_000, "iat": 900}, "expired"),
+        ({"nbf": 4_000_000_000}, "not valid yet"),
+        ({"exp": 4_000_000_000}, "longer than 24 hours"),
+        ({"color": "red"}, "claim color is 'red', and not as 'blue'"),
+    ],
+)
+def test_a_refused_token_has_the_reason_that_its_owner_looks_for(
+    issuer: Issuer, verifier: IdTokenVerifier, change: dict[str, Any], said: str
+) -> None:
+    token = issuer.token(**{"color": "blue", **change})
+    assert said in verifier.verify(token, trust(issuer, color="blue")).reason
+
+
+def test_a_reason_names_the_key_or_what_kept_it_from_being_fetched(
+    issuer: Issuer, verifier: IdTokenVerifier, clock: Clock
+) -> None:
+    issuer.replies[DISCOVERY] = lambda handler: send(handler, b"away", 503)
+    for _ in range(2):
+        assert "cannot be fetched: 127.0.0.1:" in verifier.verify(issuer.token(), trust(issuer)).reason
+    del issuer.replies[DISCOVERY]
+    clock.now += RETRY_SECONDS
+    assert (
+        "no key 'unknown'" in verifier.verify(issuer.token(header={"kid": "unknown"}), trust(issuer)).reason
+    )
+    other = SigningKey(RSA.id, rsa_key().private, RSA.algorithm)
+    assert "signature" in verifier.verify(issuer.token(other), trust(issuer)).reason
+    assert verifier.verify("no token", trust(issuer)).reason == "this is no ID token"
+
+
+def test_a_reason_repeats_little_of_what_a_stranger_wrote(issuer: Issuer, verifier: IdTokenVerifier) -> None:
+    reason = verifier.verify(issuer.token(sub="x" * 5_000), trust(issuer)).reason
+    assert len(reason) <= 500

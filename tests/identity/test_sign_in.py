@@ -255,7 +255,7 @@ def test_a_credential_is_slowed_then_locked_from_wherever_it_is_tried(desk: Desk
         assert desk.wait("ci", "a guess", f"198.51.100.{number}") == 0
     found = []
     for number in range(7):
-        wait = desk.wait("ci", SECRET, f"192.0.2.{number}")
+        wait = desk.wait("ci", "a guess", f"192.0.2.{number}")
         found.append(wait)
         desk.clock.now += wait
         assert desk.wait("ci", "a guess", f"192.0.2.{number}") == 0
@@ -263,16 +263,34 @@ def test_a_credential_is_slowed_then_locked_from_wherever_it_is_tried(desk: Desk
     assert desk.wait("ada", "a guess", ADDRESS_2) == 0
 
 
-def test_while_it_is_locked_not_even_the_right_secret_is_tried(desk: Desk) -> None:
+def test_while_it_is_locked_not_even_the_right_password_is_tried(desk: Desk) -> None:
     for number in range(CREDENTIAL.free + 1):
-        desk.works("ci", "a guess", f"198.51.100.{number}")
+        desk.works("ada", "a guess", f"198.51.100.{number}")
     desk.calls()
-    assert desk.wait("ci", SECRET) == 2
+    assert desk.wait("ada", PASSWORD) == 2
     assert desk.calls() == ["look_up"]
     desk.clock.now += 1.5
-    assert desk.wait("ci", SECRET) == 1
+    assert desk.wait("ada", PASSWORD) == 1
     desk.clock.now += 0.5
+    assert desk.works("ada", PASSWORD)
+
+
+def test_strangers_lock_nobody_out_who_has_what_cannot_be_guessed(desk: Desk) -> None:
+    """And a guess is told to wait, of whichever form, as it is for a name that is nobody's."""
+    desk.id_tokens.good = {"a.good.token": {"sub": "someone"}}
+    for id_ in ("ci", "gh", "nobody"):
+        for number in range(CREDENTIAL.free + 1):
+            desk.works(id_, "a guess", f"198.51.100.{number}")
+            desk.store.attempts.pop(f"address#198.51.100.{number}")
+        desk.calls()
+        for guess in ("a guess", make_secret(), "a.bad.token"):
+            assert desk.wait(id_, guess) == 2
+        assert desk.calls() == ["look_up"] * 3
+    before = dict(desk.store.attempts)
+    assert desk.sign_in.by_generation("ci", 1, desk.secret_id, ADDRESS_1) is not None
+    desk.store.attempts = dict(before)
     assert desk.works("ci", SECRET)
+    assert desk.works("gh", "a.good.token")
 
 
 def test_a_success_forgets_the_failures_of_the_credential_and_not_of_the_address(desk: Desk) -> None:
@@ -362,9 +380,10 @@ def test_a_refused_refresh_token_is_counted_and_told_and_ends_in_a_lock(desk: De
             assert desk.sign_in.by_generation("ci", 0, desk.secret_id, ADDRESS_1) is None
         except LockedError:
             locked += 1
-    assert locked == 1000 - CREDENTIAL.free - 1
+    assert locked == 1000 - ADDRESS.free - 1
+    assert set(desk.store.attempts) == {f"address#{ADDRESS_1}"}
     told = [(one.actor, one.account, one.result, one.detail) for one in desk.trail.records]
-    assert told == [("ci", "acme", "refused", {"by": "refresh_token"})] * (CREDENTIAL.free + 1)
+    assert told == [("ci", "acme", "refused", {"by": "refresh_token"})] * (ADDRESS.free + 1)
 
 
 def test_an_attacker_does_not_fill_the_trail(desk: Desk) -> None:

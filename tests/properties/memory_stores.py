@@ -14,10 +14,13 @@ from typing import Any
 from chalicelib.aws.manifest_store import PAGE_BYTES
 from chalicelib.registry.stores import (
     LIVE,
+    PUBLISHED,
     Change,
     CountBlob,
     CountLink,
     CountManifest,
+    DirectRow,
+    EndDirect,
     EndUpload,
     Link,
     ManifestRow,
@@ -61,6 +64,19 @@ class Session:
 
 
 @dataclass
+class DirectSession:
+    """The same of a direct upload."""
+
+    row: DirectRow
+    writer: str | None = None
+
+    def publish(self, expires: int) -> None:
+        row = self.row
+        self.writer = None
+        self.row = replace(row, state=PUBLISHED, verified=row.size, expires=expires, hash_state=None, lease=0)
+
+
+@dataclass
 class Multipart:
     key: str
     parts: dict[int, tuple[str, bytes]] = field(default_factory=dict)
@@ -79,6 +95,7 @@ class Memory:
     audit: list[WriteAudit] = field(default_factory=list)
     repositories: set[tuple[str, str]] = field(default_factory=set)
     uploads: dict[str, Session] = field(default_factory=dict)
+    direct: dict[str, DirectSession] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     multiparts: dict[str, Multipart] = field(default_factory=dict)
     completed: dict[str, list[str]] = field(default_factory=dict)
@@ -109,7 +126,7 @@ def row_of(change: Change) -> tuple[object, ...]:
             return "blobs", account, link.digest
         case CountBlob(account, digest):
             return "blobs", account, digest
-        case EndUpload(session):
+        case EndUpload(session) | EndDirect(session):
             return "uploads", session
         case WriteAudit():
             return "audit", str(id(change))
@@ -158,9 +175,16 @@ def _holds(memory: Memory, change: Change) -> bool:
             return row_of(change)[1:] not in getattr(memory, str(row_of(change)[0]))
         case CountLink() | RemoveLink() | CountBlob():
             return _blob_holds(memory, change)
-        case EndUpload(session, writer):
-            return session in memory.uploads and memory.uploads[session].writer == writer
+        case EndUpload() | EndDirect():
+            return _session_holds(memory, change)
     return True
+
+
+def _session_holds(memory: Memory, change: EndUpload | EndDirect) -> bool:
+    sessions: Mapping[str, Session | DirectSession] = memory.uploads
+    if isinstance(change, EndDirect):
+        sessions = memory.direct
+    return change.session in sessions and sessions[change.session].writer == change.writer
 
 
 def _blob_holds(memory: Memory, change: CountLink | RemoveLink | CountBlob) -> bool:
@@ -203,6 +227,8 @@ def _make(memory: Memory, change: Change) -> None:
             memory.audit.append(change)
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
+        case EndDirect(session, _, expires):
+            memory.direct[session].publish(expires)
         case PutLink() | CountLink() | PutBlob() | CountBlob():
             _make_blob(memory, change)
         case _:
@@ -334,7 +360,8 @@ class MemoryLinkStore:
         return self._memory.links.get((repository.name, digest))
 
     def blob(self, account: str, digest: Digest) -> Link | None:
-        return self._memory.blobs.get((account, digest))
+        kept = self._memory.blobs.get((account, digest))
+        return kept and replace(kept, references=self._memory.blob_links[account, digest])
 
 
 class MemoryUploadStore:

@@ -189,4 +189,5 @@ def named_keys(memory: Memory) -> set[str]:
     keys = {row.storage_key for row in memory.manifests.values()}
     keys |= {blob.storage_key for blob in memory.blobs.values()}
     keys |= {session.row.tail_key for session in memory.uploads.values()}
+    keys |= {one.row.verified.storage_key for one in memory.uploads.values() if one.row.verified}
     return {key for key in keys if key is not None}

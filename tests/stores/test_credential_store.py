@@ -70,6 +70,37 @@ def test_each_version_follows_the_one_before(deployment: Deployment, name: str) 
     assert not store.remove(first)
 
 
+def test_a_write_that_needs_a_witness_holds_while_that_one_is_unchanged(
+    on_engines: Deployment, name: str
+) -> None:
+    store = on_engines.credentials
+    first, witness = replace(FULL, id=name), replace(FULL, id=f"{name}-witness")
+    assert store.put(first)
+    second = replace(first, version=2, generation=first.generation + 1)
+    assert not store.put(second, revoke=True, witness=witness), "it is not there"
+    assert store.put(witness)
+    assert store.put(replace(witness, version=2))
+    assert not store.put(second, revoke=True, witness=witness), "it has changed"
+    assert not store.remove(first, witness=witness)
+    assert store.get(name) == first
+    assert store.put(second, revoke=True, witness=replace(witness, version=2))
+    assert store.remove(second, witness=replace(witness, version=2))
+
+
+@pytest.mark.parametrize("password", ["the same", "another"])
+def test_the_administrator_lives_again_with_its_password(deployment: Deployment, password: str) -> None:
+    deployment.set_admin("the same")
+    made = deployment.credentials.get("admin")
+    assert made is not None
+    dead = replace(made, is_disabled=True, expires=1, version=made.version + 1)
+    assert deployment.credentials.put(dead)
+    deployment.set_admin(password)
+    after = deployment.credentials.get("admin")
+    assert after is not None
+    assert after.lives(10**12)
+    assert after.keeps_account
+
+
 def test_of_many_rotations_at_once_one_holds(on_engines: Deployment, name: str) -> None:
     store = on_engines.credentials
     first = replace(FULL, id=name, secrets=(Secret("first"),))

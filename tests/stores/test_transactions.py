@@ -11,6 +11,7 @@ import pytest
 from chalicelib.registry import stores
 from chalicelib.registry.stores import (
     LIVE,
+    PUBLISHED,
     RELEASING,
     STAGING,
     TRANSACTION_LIMIT,
@@ -19,6 +20,7 @@ from chalicelib.registry.stores import (
     CountBlob,
     CountLink,
     CountManifest,
+    EndDirect,
     EndUpload,
     Held,
     MoveManifest,
@@ -204,7 +206,7 @@ def _prepare(deployment: Deployment, case: Case, repository: Repository) -> None
 def test_every_kind_of_change_has_a_case_that_holds() -> None:
     repository = Repository("a", "r/app")
     holding = {type(case.change(repository)) for case in HOLDING}
-    assert holding | {EndUpload} == set(stores.Change.__args__)
+    assert holding | {EndUpload, EndDirect} == set(stores.Change.__args__)
 
 
 def test_put_manifest_keeps_every_field(deployment: Deployment, repository: Repository) -> None:
@@ -256,7 +258,7 @@ def test_link_and_blob_are_counted_apart(deployment: Deployment, repository: Rep
     write(deployment, CountLink(repository, D, 3), CountBlob(repository.account, D, 2))
     write(deployment, CountLink(repository, D, -1))
     assert links.get(repository, D) == replace(link, references=2)
-    assert links.blob(repository.account, D) == link
+    assert links.blob(repository.account, D) == replace(link, references=3)
     (row,) = everything(deployment, repository)["ccr-blobs"]
     assert row["links"] == {"N": "3"}
 
@@ -325,3 +327,22 @@ def test_transaction_of_the_limit_is_refused_whole(deployment: Deployment, repos
     last = CountLink(repository, a_digest(), 1)
     assert deployment.services.blobs.transactions.write([*changes, last]) == [last]
     assert everything(deployment, repository)["ccr-links"] == []
+
+
+def test_direct_upload_ends_only_for_the_verifier_that_has_it(
+    deployment: Deployment, repository: Repository
+) -> None:
+    sessions, transactions = deployment.direct.sessions, deployment.services.blobs.transactions
+    row = deployment.direct.open(repository, D, 5)
+    bystander = PutTag(repository, a_tag("bystander", E), None)
+    nobody, other, own = (EndDirect(row.session, writer, FAR) for writer in ("me", "you", "me"))
+    assert transactions.write([bystander, nobody]) == [nobody]
+    assert sessions.verifying(row.session, 0)
+    sessions.acquire(row.session, "me", now=1, lease=FAR)
+    assert transactions.write([bystander, other]) == [other]
+    assert deployment.services.manifests.tags.get(repository, "bystander") is None
+    assert transactions.write([bystander, own]) == []
+    found = sessions.get(row.session)
+    assert found is not None
+    assert (found.state, found.expires, found.verified) == (PUBLISHED, FAR, 5)
+    assert transactions.write([own]) == [own]

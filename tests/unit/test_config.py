@@ -36,6 +36,9 @@ def test_head_carries_a_body_behind_a_function_url_only() -> None:
         {**KEY, "CCR_EMULATE": "everything"},
         {**KEY, "CCR_PUBLIC_URL": "registry.example"},
         {**KEY, "CCR_BLOB_REDIRECT": "perhaps"},
+        {**KEY, "CCR_UPLOADS": "function,pigeon"},
+        {**KEY, "CCR_ORIGIN_SECRET": "too short"},
+        {**KEY, "CCR_REFUSE_STREAMS": "some"},
     ],
 )
 def test_wrong_settings_are_refused_by_name(wrong: dict[str, str]) -> None:
@@ -46,3 +49,24 @@ def test_wrong_settings_are_refused_by_name(wrong: dict[str, str]) -> None:
 def test_a_public_url_loses_its_last_slash() -> None:
     settings = Settings.from_environment({**KEY, "CCR_PUBLIC_URL": "https://registry.example/"})
     assert settings.public_url == "https://registry.example"
+
+
+@pytest.mark.parametrize(
+    ("environ", "carriers"),
+    [
+        ({}, {"gateway"}),
+        ({"CCR_EMULATE": "function-url"}, {"function"}),
+        ({"CCR_EMULATE": "aws"}, {"function", "edge", "gateway"}),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "registry"}, {"function"}),
+        ({"CCR_UPLOADS": "function, edge,gateway"}, {"function", "edge", "gateway"}),
+    ],
+)
+def test_who_carries_uploads_is_what_the_deployment_has(environ: dict[str, str], carriers: set[str]) -> None:
+    assert Settings.from_environment({**KEY, **environ}).uploads == carriers
+
+
+def test_secrets_of_the_edge_may_be_rotated_and_are_not_shown() -> None:
+    secrets = ("one that is long enough", "and one before it too")
+    settings = Settings.from_environment({**KEY, "CCR_ORIGIN_SECRET": ",".join(secrets)})
+    assert settings.origin_secrets == secrets
+    assert secrets[0] not in repr(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,11 @@ Title = Annotated[str, typer.Option(help="A line that says what it is for.")]
 Project = Annotated[str, typer.Option("--project", "-p", help="The project that it belongs to.")]
 Grants = Annotated[
     list[str],
-    typer.Option("--grant", metavar="PATTERN:ACTIONS", help="As 'dev/*:pull,push'. May be repeated."),
+    typer.Option(
+        "--grant",
+        metavar="PATTERN:ACTIONS",
+        help="'dev/*:pull,push' is all of the registry dev; actions are pull, push, delete. May be repeated.",
+    ),
 ]
 Expires = Annotated[
     str,
@@ -156,7 +161,7 @@ def change(
     if title is not None:
         body["title"] = title
     if grant:
-        body["grants"] = arguments.grants(grant)
+        body["grants"] = _grants(grant)
     if expires:
         body["expires"] = arguments.after_now(expires)
     if not body:
@@ -173,8 +178,18 @@ def rotate(
     ] = "1h",
     if_match: IfMatch = "",
 ) -> None:
-    """Make a new secret, shown this once; the one before lives on for a while."""
+    """Make a new secret, shown this once; the one before lives on for a while.
+
+    A second rotation within that while ends the first of the three secrets at once.
+    """
     body = {"overlap_seconds": arguments.seconds(overlap)}
+    before = session.api.get(path("credentials", id_)).document
+    for one in before["secrets"]:
+        if one["expires"] and datetime.fromisoformat(one["expires"]) > datetime.now(UTC):
+            note(
+                "warning: the secret that was rotated away before, and was to live until "
+                f"{printing.moment(one['expires'])}, ends now: a credential has two at the most"
+            )
     answer = session.api.create(path("credentials", id_, "rotation"), body, if_match)
     secret = session.secret(answer, id_)
     connection = session.connection
@@ -206,10 +221,28 @@ def _granted(id_: str, project: str, grant: list[str], expires: str, title: str)
     return {
         "id": id_,
         "project": project,
-        "grants": arguments.grants(grant),
+        "grants": _grants(grant),
         "expires": arguments.after_now(expires) if expires else None,
         "title": title,
     }
+
+
+def _grants(texts: list[str]) -> list[Document]:
+    """With a note of each that hardly means what it says."""
+    grants = arguments.grants(texts)
+    for one in grants:
+        pattern, actions = one["pattern"], one["actions"]
+        if "/" not in pattern and "*" not in pattern:
+            note(
+                f"warning: {pattern!r} is the one repository of that name, and nothing below it: "
+                f"{pattern + '/*'!r} is all of the registry"
+            )
+        if "push" in actions and "pull" not in actions:
+            note(
+                f"warning: on {pattern!r} there is push without pull: docker and most other clients look for "
+                "what is there before they push, and fail then"
+            )
+    return grants
 
 
 def _create(session: Session, body: Document) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from ccr.cli.arguments import Force, Limit
 from ccr.cli.commands.accounts import size
+from ccr.cli.exits import CliError, Exit
 from ccr.cli.paths import path
 from ccr.cli.printing import column
 from ccr.cli.session import Session, command
@@ -52,6 +53,32 @@ def list_tags(session: Session, repository: Repository, limit: Limit = None) -> 
     """List the tags of a repository, with what they stand for."""
     columns = (column("tag"), column("digest"), ("size", lambda one: size(one["size"])), column("media_type"))
     session.list(columns, f"{_path(session, repository)}/tags", limit)
+
+
+@command(tags, "delete")
+def delete_tag(
+    session: Session,
+    image: Annotated[str, typer.Argument(help="dev/app:1.0; or dev/app@sha256:… for all its tags too.")],
+) -> None:
+    """Delete a tag; or by its digest, the image and every tag of it.
+
+    Blobs stay: other images may share them.
+    """
+    from ccr.cli.transfer.distribution import Distribution  # noqa: PLC0415 - HTTP takes a while to import
+    from ccr.cli.transfer.reference import parse_reference  # noqa: PLC0415
+    from ccr.cli.transfer.retry import Patience  # noqa: PLC0415
+
+    bare = session.connection.bare(image)
+    if ":" not in bare:
+        raise typer.BadParameter(f"which tag of {image}? dev/app:1.0")
+    target = parse_reference(bare)
+    try:
+        Distribution(session.connection, target.repository, Patience()).delete(target.manifest)
+    except CliError as error:
+        if error.exit_code is Exit.NOT_FOUND:
+            raise CliError(f"there is no image '{target}' that you may see", Exit.NOT_FOUND) from error
+        raise
+    session.done(f"deleted {target}", deleted=str(target))
 
 
 def promote(

@@ -32,9 +32,13 @@ def pull_secret(
         str, typer.Option("--namespace", "-n", help="The namespace to pull in.")
     ] = "default",
     credential: Annotated[
-        str, typer.Option(metavar="ID", help="For this credential; the profile's own, if left out.")
+        str, typer.Option(metavar="ID", help="For this credential, a robot as a rule.")
     ] = "",
     *,
+    own: Annotated[
+        bool,
+        typer.Option("--own", help="For the credential that you are logged in with, whatever it may do."),
+    ] = False,
     secret_stdin: Annotated[
         bool, typer.Option("--secret-stdin", help="Read the secret of --credential from standard input.")
     ] = False,
@@ -55,6 +59,12 @@ def pull_secret(
             raise typer.BadParameter(f"{text!r} is no name for Kubernetes: a-z, 0-9, - and . inside")
     if secret_stdin and not credential:
         raise typer.BadParameter("--secret-stdin is the secret of which --credential?")
+    if bool(credential) is own:
+        raise typer.BadParameter(
+            "whose secret is it to hold? --credential ID, a robot that may pull; or --own, "
+            "that of your own login, whatever it may do"
+        )
+    account = _service_account(namespace) if patch_service_account else {}
     api = connect(_connection(session, credential, from_stdin=secret_stdin))
     _check(api)
     secret = _document(api.connection, name, namespace)
@@ -63,7 +73,7 @@ def pull_secret(
     if not (patch_service_account and sys.stdout.isatty()):
         print(text, end="")
     if patch_service_account:
-        _apply(text, name, namespace)
+        _apply(text, name, namespace, account)
 
 
 def _connection(session: Session, credential: str, *, from_stdin: bool) -> Connection:
@@ -111,11 +121,26 @@ def _yaml(document: dict[str, Any], indent: str = "") -> str:
     return text
 
 
-def _apply(secret: str, name: str, namespace: str) -> None:
+def _service_account(namespace: str) -> Document:
+    """Looked at before anything is changed. Raises CliError."""
+    text = _kubectl(["get", *_ACCOUNT, "-n", namespace, "-o", "json"])
+    try:
+        account: Document = json.loads(text)
+        known = bool(account["metadata"]["resourceVersion"])
+    except (ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise CliError(
+            f"kubectl shows the service account `default` of the namespace {namespace} without its "
+            "resourceVersion, so it cannot be changed safely: nothing was applied"
+        )
+    return account
+
+
+def _apply(secret: str, name: str, namespace: str, account: Document) -> None:
     """The Secret goes to kubectl on its standard input: arguments are there for all to read."""
     print(_kubectl(["apply", "-n", namespace, "-f", "-"], secret), end="", file=sys.stderr)
-    account = json.loads(_kubectl(["get", *_ACCOUNT, "-n", namespace, "-o", "json"]))
-    names = account.get("imagePullSecrets", [])
+    names = account.get("imagePullSecrets") or []
     if {"name": name} in names:
         return
     # A patch replaces the whole list; the version makes it fail where somebody else changed it meanwhile.

@@ -71,7 +71,10 @@ def logout(session: Session) -> None:
             raise CliError(_no_profile(name, list(stored.profiles)), Exit.NOT_FOUND)
         if stored.current == name:
             stored.current = ""
+        left = sorted(stored.profiles) if not stored.current else []
     session.done(f"logged out: the profile {name} is gone", deleted=name)
+    if left:
+        note(f"no profile is in use now: `ccr profile use NAME`, one of {', '.join(left)}")
 
 
 def whoami(session: Session) -> None:

@@ -84,7 +84,7 @@ def change(
 
 @command(app, "delete")
 def delete(session: Session, registry: Registry, *, force: Force = False, if_match: IfMatch = "") -> None:
-    """Delete a registry that holds no images. Its name stays reserved for 30 days."""
+    """Delete a registry that holds no images. For 30 days, its name is to be had by its own account alone."""
     params = {"force": "true"} if force else {}
     session.api.delete(path("registries", registry), if_match, **params)
     session.done(f"deleted the registry {registry}", deleted=registry)

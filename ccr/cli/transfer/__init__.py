@@ -1,0 +1,1 @@
+"""Images from and to this machine: what holds them, and how their bytes travel."""
