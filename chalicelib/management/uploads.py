@@ -28,7 +28,10 @@ from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name
 
 router = Router()  # type: ignore[no-untyped-call]
-SessionPath = Annotated[str, Path(min_length=1, max_length=64)]
+# Those of another form are sessions that are not there.
+SessionPath = Annotated[
+    str, Path(min_length=1, max_length=255, json_schema_extra={"pattern": "^direct-[0-9a-f]{32}$"})
+]
 
 
 @router.post("/uploads", tags=["uploads"], responses={201: {"description": "opened, or mounted"}})
