@@ -183,14 +183,17 @@ def rotate(
     A second rotation within that while ends the first of the three secrets at once.
     """
     body = {"overlap_seconds": arguments.seconds(overlap)}
-    before = session.api.get(path("credentials", id_)).document
-    for one in before["secrets"]:
+    answered = session.api.get(path("credentials", id_))
+    version = ""
+    for one in answered.document["secrets"]:
         if one["expires"] and datetime.fromisoformat(one["expires"]) > datetime.now(UTC):
             note(
                 "warning: the secret that was rotated away before, and was to live until "
                 f"{printing.moment(one['expires'])}, ends now: a credential has two at the most"
             )
-    answer = session.api.create(path("credentials", id_, "rotation"), body, if_match)
+            # Told what it ends: the registry wants to know that it was seen.
+            version = answered.version
+    answer = session.api.create(path("credentials", id_, "rotation"), body, if_match or version)
     secret = session.secret(answer, id_)
     connection = session.connection
     if secret and id_ == connection.username and connection.profile and remember_secret(connection, secret):
