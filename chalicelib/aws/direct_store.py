@@ -5,11 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from pynamodb.exceptions import DeleteError, PutError, UpdateError
-
-from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.reads import Reads
-from chalicelib.aws.repeats import was_sent_again
+from chalicelib.aws.session_rows import SessionRows
 from chalicelib.aws.tables import DirectModel, Tables
 from chalicelib.registry.stores import OPEN, PUBLISHED, VERIFYING, DirectRow
 from chalicelib.spec.digest import Digest
@@ -21,62 +18,32 @@ class DynamoDirectStore:
 
     def __init__(self, tables: Tables, reads: Reads) -> None:
         self._table: Any = tables.direct
-        self._reads = reads
+        self._rows = SessionRows(self._table, reads)
 
     def create(self, row: DirectRow) -> None:
-        self._model(row).save(condition=self._table.session.does_not_exist())
+        self._rows.create(self._model(row))
 
     def get(self, session: str) -> DirectRow | None:
-        model = self._reads.get(self._table, session)
-        return None if model is None else _row(model)
+        return _row(self._rows.get(session))
 
     def verifying(self, session: str, lease: int) -> bool:
         table = self._table
         actions = [table.state.set(VERIFYING), table.lease.set(lease)]
-        try:
-            table(session).update(actions, condition=table.state == OPEN)
-        except UpdateError as error:
-            check_lost(error)
-            return False
-        return True
+        return self._rows.change(session, actions, table.state == OPEN) is not None
 
     def acquire(self, session: str, writer: str, *, now: int, lease: int) -> DirectRow | None:
-        table = self._table
-        # Its own writer too: botocore may send again what took effect already.
-        free = table.writer.does_not_exist() | (table.lease < now) | (table.writer == writer)
-        model = table(session)
-        actions = [table.writer.set(writer), table.lease.set(lease)]
-        try:
-            model.update(actions, condition=(table.state == VERIFYING) & free)
-        except UpdateError as error:
-            check_lost(error)
-            return None
-        return _row(model)
+        verifying = self._table.state == VERIFYING
+        return _row(self._rows.acquire(session, writer, now=now, lease=lease, where=verifying))
 
     def save(self, row: DirectRow, writer: str, lease: int = 0) -> bool:
-        table = self._table
         model = self._model(row)
         if lease:
             model.writer, model.lease = writer, lease
-        try:
-            model.save(condition=table.writer == writer)
-        except PutError as error:
-            check_lost(error)
-            if was_sent_again(error):
-                raise
-            return False
-        return True
+        return self._rows.save(model, writer)
 
     def remove(self, session: str) -> DirectRow | None:
-        table = self._table
-        connection = table._get_connection()  # noqa: SLF001 - a model's own delete returns no attributes
-        there = table.session.exists() & (table.state != PUBLISHED)
-        try:
-            answer = connection.delete_item(session, condition=there, return_values="ALL_OLD")
-        except DeleteError as error:
-            check_lost(error)
-            return None
-        return _row(table.from_raw_data(answer["Attributes"]))
+        there = self._table.session.exists() & (self._table.state != PUBLISHED)
+        return _row(self._rows.remove(session, there))
 
     def _model(self, row: DirectRow) -> DirectModel:
         model: DirectModel = self._table(
@@ -98,7 +65,9 @@ class DynamoDirectStore:
         return model
 
 
-def _row(model: DirectModel) -> DirectRow:
+def _row(model: DirectModel | None) -> DirectRow | None:
+    if model is None:
+        return None
     return DirectRow(
         session=model.session,
         repository=Repository(model.account, model.repository),

@@ -6,12 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from pynamodb.exceptions import DeleteError, PutError, UpdateError
-
-from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.reads import Reads
-from chalicelib.aws.repeats import was_sent_again
 from chalicelib.aws.rows import upload_row
+from chalicelib.aws.session_rows import SessionRows
 from chalicelib.aws.tables import Tables, UploadModel
 from chalicelib.registry.stores import UploadRow
 
@@ -21,65 +18,27 @@ class DynamoUploadStore:
 
     def __init__(self, tables: Tables, reads: Reads) -> None:
         self._table: Any = tables.uploads
-        self._reads = reads
+        self._rows = SessionRows(self._table, reads)
 
     def create(self, row: UploadRow) -> None:
-        try:
-            self._model(row).save(condition=self._table.session.does_not_exist())
-        except PutError as error:
-            check_lost(error)
-            # Nobody else has made this session: its id is random.
-            if not was_sent_again(error):
-                raise
+        self._rows.create(self._model(row))
 
     def get(self, session: str) -> UploadRow | None:
-        model = self._reads.get(self._table, session)
-        return None if model is None else upload_row(model)
+        return _row(self._rows.get(session))
 
     def acquire(self, session: str, writer: str, *, now: int, lease: int) -> UploadRow | None:
-        table = self._table
-        # Its own writer too: botocore may send again what took effect already.
-        free = table.writer.does_not_exist() | (table.lease < now) | (table.writer == writer)
-        model = table(session)
-        actions = [table.writer.set(writer), table.lease.set(lease)]
-        try:
-            model.update(actions, condition=table.session.exists() & free)
-        except UpdateError as error:
-            check_lost(error)
-            return None
-        return upload_row(model)
+        there = self._table.session.exists()
+        return _row(self._rows.acquire(session, writer, now=now, lease=lease, where=there))
 
     def renew(self, session: str, writer: str, lease: int) -> bool:
         table = self._table
-        try:
-            table(session).update([table.lease.set(lease)], condition=table.writer == writer)
-        except UpdateError as error:
-            check_lost(error)
-            return False
-        return True
+        return self._rows.change(session, [table.lease.set(lease)], table.writer == writer) is not None
 
     def save(self, row: UploadRow, writer: str) -> bool:
-        try:
-            self._model(row).save(condition=self._table.writer == writer)
-        except PutError as error:
-            check_lost(error)
-            if was_sent_again(error):
-                raise
-            return False
-        return True
+        return self._rows.save(self._model(row), writer)
 
     def remove(self, session: str) -> UploadRow | None:
-        """The row as it was when it went, with all the bytes that somebody has to delete now."""
-        table = self._table
-        connection = table._get_connection()  # noqa: SLF001 - a model's own delete returns no attributes
-        try:
-            answer = connection.delete_item(
-                session, condition=table.session.exists(), return_values="ALL_OLD"
-            )
-        except DeleteError as error:
-            check_lost(error)
-            return None
-        return upload_row(table.from_raw_data(answer["Attributes"]))
+        return _row(self._rows.remove(session, self._table.session.exists()))
 
     def _model(self, row: UploadRow) -> UploadModel:
         model: UploadModel = self._table(
@@ -99,3 +58,7 @@ class DynamoUploadStore:
             verified_key=row.verified.storage_key if row.verified else None,
         )
         return model
+
+
+def _row(model: UploadModel | None) -> UploadRow | None:
+    return None if model is None else upload_row(model)
