@@ -12,7 +12,7 @@ import uvicorn
 from chalicelib.config import GatewaySettings, Settings, SettingsError
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import server_config
-from chalicelib.identity.capability import derive_key
+from chalicelib.identity.capability import capability_keys
 from chalicelib.upload_gateway import UploadGateway
 
 
@@ -38,20 +38,19 @@ def main(host: str, port: int) -> int:
     return 0
 
 
+def capability_setting(settings: Settings) -> str:
+    """CCR_CAPABILITY_KEY of the gateways of that registry."""
+    return ",".join(key.hex() for key in capability_keys(settings.token_keys))
+
+
 def print_capability_keys() -> int:
     """Exit code 1 and one message where CCR_TOKEN_KEY is none."""
     try:
-        print(capability_keys(os.environ))
+        print(capability_setting(Settings.from_environment(os.environ)))
     except SettingsError as error:
         print(f"ccr: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def capability_keys(environ: Mapping[str, str]) -> str:
-    """What a gateway is given of CCR_TOKEN_KEY: it signs no token. Raises SettingsError."""
-    keys = Settings.from_environment(environ).token_keys
-    return ",".join(derive_key(key, "capability").hex() for key in keys)
 
 
 if __name__ == "__main__":

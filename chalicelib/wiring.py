@@ -43,7 +43,7 @@ from chalicelib.endpoints.authenticate import by_token
 from chalicelib.endpoints.dispatch import answer
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
-from chalicelib.identity.capability import Capabilities, derive_key
+from chalicelib.identity.capability import Capabilities, capability_keys, derive_key
 from chalicelib.identity.credential_desk import CredentialDesk
 from chalicelib.identity.credentials import administrator, rotated
 from chalicelib.identity.oidc import IdTokenVerifier
@@ -132,7 +132,7 @@ class Deployment:
             tenancy=self.tenancy,
             trail=self.trail,
             tokens=Tokens([derive_key(key, "token") for key in settings.token_keys], settings.service),
-            capabilities=Capabilities([derive_key(key, "capability") for key in settings.token_keys]),
+            capabilities=Capabilities(capability_keys(settings.token_keys)),
             is_throttled=is_throttled,
         )
 

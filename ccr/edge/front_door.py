@@ -21,11 +21,12 @@ from ccr.edge.application import Edge, key_values
 from ccr.edge.node import EdgeFunctions
 from ccr.edge.origins import HttpOrigin, StorageOrigin
 from ccr.engines.process import Engine, free_ports, is_listening, start
+from ccr.gateway import capability_setting
 from chalicelib.aws.clients import session
 from chalicelib.config import GATEWAY, Settings
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import server_config
-from chalicelib.identity.capability import derive_key
+from chalicelib.identity.capability import capability_keys
 from chalicelib.wiring import Deployment
 
 
@@ -90,7 +91,7 @@ def gateway_environment(settings: Settings, registry_url: str) -> Mapping[str, s
     return {
         **passed_on,
         "AWS_REGION": settings.region,
-        "CCR_CAPABILITY_KEY": ",".join(derive_key(key, "capability").hex() for key in settings.token_keys),
+        "CCR_CAPABILITY_KEY": capability_setting(settings),
         "CCR_REGISTRY_URL": registry_url,
         "CCR_ORIGIN_SECRET": ",".join(settings.origin_secrets),
         "CCR_S3_ENDPOINT": settings.s3_endpoint,
@@ -103,7 +104,7 @@ def gateway_environment(settings: Settings, registry_url: str) -> Mapping[str, s
 def known_to_the_edge(settings: Settings, *, has_gateway: bool) -> dict[str, Any]:
     """The keys are those of capabilities alone: what signs tokens stays with the registry."""
     return {
-        "keys": [derive_key(key, "capability").hex() for key in settings.token_keys],
+        "keys": [key.hex() for key in capability_keys(settings.token_keys)],
         "service": settings.service,
         "secret": settings.origin_secrets[0] if settings.origin_secrets else "",
         "url": settings.public_url,

@@ -49,7 +49,7 @@ class SessionRows:
         return model
 
     def save(self, model: Any, writer: str) -> bool:
-        """False where another writer has it. Raises PutError for a call sent again, of which nobody can know."""
+        """False where another writer has it. Raises PutError where that may be this call, sent before."""
         try:
             model.save(condition=self._table.writer == writer)
         except PutError as error:

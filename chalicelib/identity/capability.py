@@ -7,7 +7,7 @@ import binascii
 import hmac
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -59,6 +59,11 @@ class Capabilities:
 def derive_key(secret: bytes, purpose: str) -> bytes:
     """Keys of different purposes from one secret: what signs tokens never signs capabilities."""
     return hmac.digest(secret, purpose.encode(), "sha256")
+
+
+def capability_keys(token_keys: Iterable[bytes]) -> list[bytes]:
+    """All that whoever only checks capabilities is given of the keys that sign tokens."""
+    return [derive_key(key, "capability") for key in token_keys]
 
 
 def _mac(key: bytes, bearer: str, repository: str, session: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import json
 import logging
@@ -60,7 +61,7 @@ class ManagementApi:
         """Answer one function URL event. Never raises."""
         http = event["requestContext"]["http"]
         if http["method"] == "GET" and event["rawPath"] == _DOCUMENT:
-            return _as_event(Response(200, "application/json", self.document()))
+            return _as_event(Response(200, "application/json", self._document))
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         address = str(http.get("sourceIp", ""))
         try:
@@ -82,8 +83,9 @@ class ManagementApi:
         except ProblemError as error:
             return _as_event(problem(error.status, error.detail, headers=error.headers))
 
-    def document(self) -> str:
-        """OpenAPI 3.1."""
+    @functools.cached_property
+    def _document(self) -> str:
+        """OpenAPI 3.1. Made once: it takes 50 ms, and whoever asks has not logged in."""
         return json.dumps(openapi(self._app))
 
     def _caller(self, headers: Mapping[str, str], address: str, path: str) -> Caller:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from ccr.cli.transfer.blobs_at_once import each
 from ccr.cli.transfer.content import DamagedError, Region, algorithm_of, short
 from ccr.cli.transfer.destinations import PART, Destination, Slot
 from ccr.cli.transfer.distribution import Distribution, Location
@@ -16,7 +17,6 @@ from ccr.cli.transfer.progress import Bar, Bars
 from ccr.cli.transfer.retry import Patience
 from ccr.cli.transfer.storage import ExpiredError, Storage
 
-_BLOBS_AT_ONCE: Final = 4
 _URLS: Final = 3
 
 
@@ -39,19 +39,8 @@ class Pull:
 
     def all(self, destination: Destination, bars: Bars) -> list[Received]:
         """Raises CliError; nothing goes on in the background then."""
-        pool = ThreadPoolExecutor(_BLOBS_AT_ONCE, "blob")
         slots = sorted(destination.slots(), key=lambda one: -one.blob.size)
-        try:
-            waiting = [pool.submit(self._blob, slot, destination, bars) for slot in slots]
-            done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
-            broken = next((one for one in done if one.exception() is not None), None)
-            if broken is not None:
-                broken.result()
-            return [one.result() for one in waiting]
-        finally:
-            self._patience.stop()
-            for one in (pool, self._parts):
-                one.shutdown(cancel_futures=True)
+        return each(slots, lambda slot: self._blob(slot, destination, bars), self._patience, self._parts)
 
     def _blob(self, slot: Slot, destination: Destination, bars: Bars) -> Received:
         """Once more from the beginning where what arrived is something else."""

@@ -6,10 +6,11 @@ import base64
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ccr.cli.transfer.blobs_at_once import all_of, each, raise_broken
 from ccr.cli.transfer.content import Blob, DamagedError, Region, algorithm_of, short
 from ccr.cli.transfer.journal import Journal
 from ccr.cli.transfer.progress import Bar, Bars
@@ -17,7 +18,6 @@ from ccr.cli.transfer.retry import Patience
 from ccr.cli.transfer.storage import ExpiredError, ForgottenError, Storage
 from ccr.cli.transfer.uploads import GoneError, IncompleteError, Part, Signed, Upload, Uploads
 
-BLOBS_AT_ONCE: Final = 4
 _SESSIONS: Final = 3
 _URLS: Final = 3
 _UNDER_WAY: Final = frozenset({"open", "verifying"})
@@ -46,18 +46,7 @@ class Push:
 
     def all(self, blobs: Sequence[Blob], mount_from: Sequence[str], bars: Bars) -> list[Sent]:
         """Raises CliError; nothing goes on in the background then."""
-        pool = ThreadPoolExecutor(BLOBS_AT_ONCE, "blob")
-        try:
-            waiting = [pool.submit(self._blob, one, mount_from, bars) for one in blobs]
-            done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
-            broken = next((one for one in done if one.exception() is not None), None)
-            if broken is not None:
-                broken.result()
-            return [one.result() for one in waiting]
-        finally:
-            self._patience.stop()
-            for one in (pool, self._parts):
-                one.shutdown(cancel_futures=True)
+        return each(blobs, lambda blob: self._blob(blob, mount_from, bars), self._patience, self._parts)
 
     def _blob(self, blob: Blob, mount_from: Sequence[str], bars: Bars) -> Sent:
         bar = bars.bar(short(blob.digest), blob.size)
@@ -140,7 +129,7 @@ class Push:
         found = f"{algorithm_of(sending.blob.digest)}:{whole.hexdigest()}"
         if found != sending.blob.digest:
             raise _damaged(sending.blob.digest, found)
-        _await(under_way)
+        all_of(under_way)
 
     def _submit(
         self,
@@ -151,9 +140,9 @@ class Push:
     ) -> None:
         for _ in batch:
             while not ahead.acquire(timeout=0.2):
-                _raise_broken(under_way)
+                raise_broken(under_way)
                 self._patience.check()
-        _raise_broken(under_way)
+        raise_broken(under_way)
         urls = self._uploads.sign(sending.upload.session, batch)
         for part in batch:
             future = self._parts.submit(self._put_part, sending, part, urls[part.number])
@@ -237,17 +226,3 @@ def _verify(blob: Blob) -> None:
 
 def _damaged(digest: str, found: str) -> DamagedError:
     return DamagedError(f"a blob is not what its digest says: it should be {digest} and is {found}")
-
-
-def _await(under_way: Sequence[Future[None]]) -> None:
-    """Raises what one of them raises, at once."""
-    wait(under_way, return_when=FIRST_EXCEPTION)
-    _raise_broken(under_way)
-    for one in under_way:
-        one.result()
-
-
-def _raise_broken(under_way: Sequence[Future[None]]) -> None:
-    for one in under_way:
-        if one.done() and one.exception() is not None:
-            one.result()
