@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.benchmarks.images import LayeredImage
@@ -65,6 +66,14 @@ async def _load(
                 raise RuntimeError(f"GET {url}: {answer.status}")
             calls = answer.headers.get(_CALLS, calls)
 
+    rate, p50, p99 = await repeated(once, connections, seconds)
+    return Load(name, connections, rate, p50, p99, calls)
+
+
+async def repeated(
+    once: Callable[[], Awaitable[None]], connections: int, seconds: float
+) -> tuple[float, float, float]:
+    """How often a second it was done, and the median and the 99th percentile of its seconds."""
     for _ in range(WARM_UP):
         await once()
     times: list[float] = []
@@ -79,5 +88,4 @@ async def _load(
     await asyncio.gather(*(caller() for _ in range(connections)))
     elapsed = time.perf_counter() - begin
     times.sort()
-    p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
-    return Load(name, connections, len(times) / elapsed, p50, p99, calls)
+    return len(times) / elapsed, times[len(times) // 2], times[int(len(times) * 0.99)]

@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.requests_per_second import WARM_UP, Load
+from tests.benchmarks.requests_per_second import Load, repeated
 from tests.benchmarks.subjects import Subject, ccr
 
 CONNECTIONS = (1, 8)
@@ -141,28 +140,8 @@ async def _load(session: aiohttp.ClientSession, request: Request, connections: i
                 raise RuntimeError(f"{request.name}: {answer.status} {body[:300]!r}")
             calls = answer.headers.get(_CALLS, calls)
 
-    for _ in range(WARM_UP):
-        await once()
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-
-    async def caller() -> None:
-        while (begin := time.perf_counter()) < end:
-            await once()
-            times.append(time.perf_counter() - begin)
-
-    begin = time.perf_counter()
-    await asyncio.gather(*(caller() for _ in range(connections)))
-    elapsed = time.perf_counter() - begin
-    times.sort()
-    return Load(
-        request.name,
-        connections,
-        len(times) / elapsed,
-        times[len(times) // 2],
-        times[int(len(times) * 0.99)],
-        calls,
-    )
+    rate, p50, p99 = await repeated(once, connections, seconds)
+    return Load(request.name, connections, rate, p50, p99, calls)
 
 
 def _basic(id_: str, secret: str) -> str:

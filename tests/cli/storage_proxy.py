@@ -13,6 +13,8 @@ from typing import Final
 
 import requests
 
+from tests.support.in_thread import in_thread
+
 _S3: Final = "/s3"
 _HOP: Final = {"connection", "transfer-encoding", "content-encoding", "content-length", "server", "date"}
 _LARGE: Final = 1024 * 1024
@@ -176,13 +178,8 @@ def proxy_of_storage(registry: str, storage: str) -> Iterator[StorageProxy]:
     """Before both, until left."""
     proxy = StorageProxy(registry, storage=storage)
     handler = type("Own", (Handler,), {"proxy": proxy})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    with in_thread(server) as address:
+        proxy.url = f"http://{address}"
+        yield proxy

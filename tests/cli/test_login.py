@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 from ccr.cli import profiles
 from ccr.cli.profiles import Profile
 from tests.cli.terminal import Terminal, mode
+from tests.support.in_thread import in_thread
 
 
 def test_a_login_is_stored_for_this_user_alone(stranger: Terminal) -> None:
@@ -225,14 +225,8 @@ def answering(status: int, body: str, **headers: str) -> Iterator[tuple[str, lis
         def log_message(self, *_: object) -> None:
             """The test says what it asked."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield f"http://{address}", asked
 
 
 @pytest.mark.parametrize(

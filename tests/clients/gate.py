@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.support.in_thread import in_thread
+
 BLOCK = 64 * 1024
 
 
@@ -50,16 +52,11 @@ def gate_before(host: str, limit: int) -> Iterator[Gate]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        gate.host = f"127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with in_thread(Server(("127.0.0.1", 0), Handler)) as gate.host:
         try:
             yield gate
         finally:
             gate.is_open.set()
-            server.shutdown()
-            thread.join()
 
 
 def _relay(source: socket.socket, target: socket.socket, gate: Gate | None) -> None:

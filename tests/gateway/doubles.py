@@ -13,6 +13,7 @@ from typing import Any
 
 from chalicelib.config import Settings
 from chalicelib.endpoints.routes import carries_upload
+from tests.support.in_thread import in_thread
 
 KEY = b"key of the tests".ljust(32)
 
@@ -112,11 +113,6 @@ def served(storage: Storage) -> Iterator[Storage]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    storage.url = f"http://127.0.0.1:{server.server_port}/bucket/key?X-Amz-Signature=presigned"
-    try:
+    with in_thread(server) as address:
+        storage.url = f"http://{address}/bucket/key?X-Amz-Signature=presigned"
         yield storage
-    finally:
-        server.shutdown()
-        server.server_close()

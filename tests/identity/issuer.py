@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from tests.support.in_thread import in_thread
 
 DISCOVERY = "/.well-known/openid-configuration"
 JWKS = "/keys"
@@ -118,15 +119,9 @@ def running_issuer(*keys: SigningKey) -> Iterator[Issuer]:
         def handle_error(self, *_: object) -> None:
             """A client that hung up in the middle is what some tests are about."""
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        issuer.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield issuer
-        finally:
-            server.shutdown()
-            thread.join()
+    with in_thread(Server(("127.0.0.1", 0), Handler)) as address:
+        issuer.url = f"http://{address}"
+        yield issuer
 
 
 def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
