@@ -29,7 +29,7 @@ from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from tests.endpoints.driver import IMAGE, Answer, Driver
 from tests.properties.effort import LONG
-from tests.stores.invariants import _rows, _wrong_counts
+from tests.stores.invariants import rows_of, wrong_counts
 
 PUSHES: Final = 1_000 if LONG else 150
 TRIES: Final = 6
@@ -233,8 +233,8 @@ def test_no_push_is_half_published_and_no_session_is_stuck(pusher: Pusher) -> No
 
 def check(deployment: Deployment, repository: Repository) -> None:
     """What can be pulled is whole, and counts are what is counted."""
-    rows = _rows(deployment, repository)
-    assert _wrong_counts(rows) == []
+    rows = rows_of(deployment, repository)
+    assert wrong_counts(rows) == []
     for digest, link in rows["links"].items():
         content = deployment.services.blobs.objects.get(link["storage_key"])
         assert content is not None

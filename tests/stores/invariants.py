@@ -19,12 +19,12 @@ def broken(deployment: Deployment, repositories: Iterable[Repository]) -> list[s
     links: Counter[str] = Counter()
     keys: dict[str, set[str]] = {}
     for repository in every:
-        rows = _rows(deployment, repository)
-        wrong += _wrong_counts(rows)
+        rows = rows_of(deployment, repository)
+        wrong += wrong_counts(rows)
         for link in rows["links"].values():
             links[link["digest"]] += 1
             keys.setdefault(link["digest"], set()).add(link["storage_key"])
-    blobs = _rows(deployment, every[0])["blobs"]
+    blobs = rows_of(deployment, every[0])["blobs"]
     wrong += [f"{digest} has links and no blob" for digest in links.keys() - blobs.keys()]
     for digest, blob in blobs.items():
         if blob["links"] != links[digest]:
@@ -34,7 +34,7 @@ def broken(deployment: Deployment, repositories: Iterable[Repository]) -> list[s
     return wrong + _wrong_objects(deployment, every[0].account, {b["storage_key"] for b in blobs.values()})
 
 
-def _wrong_counts(rows: dict[str, dict[str, Any]]) -> list[str]:
+def wrong_counts(rows: dict[str, dict[str, Any]]) -> list[str]:
     wrong: list[str] = []
     references: Counter[str] = Counter()
     parents: Counter[str] = Counter()
@@ -68,7 +68,7 @@ def _wrong_objects(deployment: Deployment, account: str, named: set[str]) -> lis
     ]
 
 
-def _rows(deployment: Deployment, repository: Repository) -> dict[str, dict[str, Any]]:
+def rows_of(deployment: Deployment, repository: Repository) -> dict[str, dict[str, Any]]:
     """By table, then by digest or tag; numbers as numbers."""
     found: dict[str, dict[str, Any]] = {}
     for table, items in everything(deployment, repository).items():
