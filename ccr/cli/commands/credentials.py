@@ -180,7 +180,8 @@ def rotate(
 ) -> None:
     """Make a new secret, shown this once; the one before lives on for a while.
 
-    A second rotation within that while ends the first of the three secrets at once.
+    A second rotation within that while ends the first of the three secrets at once, and with it every token
+    and unfinished push of the credential, within a minute.
     """
     body = {"overlap_seconds": arguments.seconds(overlap)}
     answered = session.api.get(path("credentials", id_))
