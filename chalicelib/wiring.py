@@ -57,12 +57,12 @@ from chalicelib.identity.tokens import Tokens
 from chalicelib.openid.issuer_keys import IssuerKeys
 from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.changes import NOBODY
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.staging import Staging
-from chalicelib.registry.stores import NOBODY
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.errors import RegistryError
 

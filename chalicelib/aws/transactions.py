@@ -21,9 +21,7 @@ from chalicelib.aws.repeats import was_sent_again
 from chalicelib.aws.rows import held_text
 from chalicelib.aws.tables import Tables
 from chalicelib.identity.audit import Record
-from chalicelib.registry.stores import (
-    LIVE,
-    PUBLISHED,
+from chalicelib.registry.changes import (
     TRANSACTION_LIMIT,
     Change,
     CountBlob,
@@ -44,6 +42,7 @@ from chalicelib.registry.stores import (
     RemoveTag,
     WriteAudit,
 )
+from chalicelib.registry.stores import LIVE, PUBLISHED
 
 CONFLICT_TRIES: Final = 10
 _FIRST_WAIT: Final = 0.01

@@ -19,9 +19,9 @@ from chalicelib.identity.tenancy import Tenancy
 from chalicelib.identity.tokens import Tokens
 from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.changes import Actor
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.manifests import Manifests
-from chalicelib.registry.stores import Actor
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.reference import Repository
 

@@ -20,12 +20,12 @@ from chalicelib.identity.refusals import stale
 from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.problems import ProblemError
+from chalicelib.registry.changes import Actor
 from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
-from chalicelib.registry.stores import Actor
 from chalicelib.spec.reference import Repository
 
 PAGE_LIMIT: Final = 100

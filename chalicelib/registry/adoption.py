@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.registry.blobs import Blobs, unknown_blob
-from chalicelib.registry.stores import Actor, EndUpload, Link, Staged, StagedStore
+from chalicelib.registry.changes import Actor, EndUpload
+from chalicelib.registry.stores import Link, Staged, StagedStore
 from chalicelib.registry.uploads import LEASE_SECONDS, Uploads
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError

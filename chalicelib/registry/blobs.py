@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.registry.stores import (
+from chalicelib.registry.changes import (
     Actor,
     Change,
     CountBlob,
     EndDirect,
     EndUpload,
-    Link,
-    LinkStore,
-    ObjectStore,
     PutBlob,
     PutLink,
     RemoveLink,
     Transactions,
     WriteAudit,
 )
+from chalicelib.registry.stores import Link, LinkStore, ObjectStore
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Protocol
 
 from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.changes import Actor
 from chalicelib.registry.manifests import Manifests
-from chalicelib.registry.stores import Actor
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository

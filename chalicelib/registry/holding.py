@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from chalicelib.registry.stores import LIVE, Change, CountLink, CountManifest, Held, Survey
+from chalicelib.registry.changes import Change, CountLink, CountManifest
+from chalicelib.registry.stores import LIVE, Held, Survey
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import Descriptor, Manifest

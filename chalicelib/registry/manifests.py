@@ -7,34 +7,36 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from chalicelib.registry.blobs import ATTEMPTS, busy
-from chalicelib.registry.holding import check_count, count_changes, held_by, hold_changes, missing_content
-from chalicelib.registry.staging import Staging
-from chalicelib.registry.stores import (
-    LIVE,
+from chalicelib.registry.changes import (
     NOBODY,
-    RELEASING,
-    STAGING,
     TRANSACTION_LIMIT,
     Actor,
     Change,
     CountManifest,
-    Held,
-    ManifestRow,
-    ManifestStore,
     MoveManifest,
     NameRepository,
-    ObjectStore,
     PutManifest,
     PutReferrer,
     PutTag,
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    Transactions,
+    WriteAudit,
+)
+from chalicelib.registry.holding import check_count, count_changes, held_by, hold_changes, missing_content
+from chalicelib.registry.staging import Staging
+from chalicelib.registry.stores import (
+    LIVE,
+    RELEASING,
+    STAGING,
+    Held,
+    ManifestRow,
+    ManifestStore,
+    ObjectStore,
     Survey,
     TagRow,
     TagStore,
-    Transactions,
-    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.changes import Actor
 from chalicelib.registry.manifests import Manifests, Push, Stored, unknown_manifest
-from chalicelib.registry.stores import Actor, ManifestStore
+from chalicelib.registry.stores import ManifestStore
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import Manifest, parse_manifest

@@ -9,18 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from chalicelib.registry.changes import TRANSACTION_LIMIT, MoveManifest, RemoveManifest, Transactions
 from chalicelib.registry.holding import hold_changes
-from chalicelib.registry.stores import (
-    RELEASING,
-    STAGING,
-    TRANSACTION_LIMIT,
-    ManifestRow,
-    ManifestStore,
-    MoveManifest,
-    ObjectStore,
-    RemoveManifest,
-    Transactions,
-)
+from chalicelib.registry.stores import RELEASING, STAGING, ManifestRow, ManifestStore, ObjectStore
 from chalicelib.spec.reference import Repository
 
 STEP: Final = TRANSACTION_LIMIT - 1

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from chalicelib.registry.blobs import Blobs, unknown_upload
+from chalicelib.registry.changes import EndUpload
 from chalicelib.registry.parts import PartWriter, delete_multipart
-from chalicelib.registry.stores import EndUpload, Link, MultipartStore, ObjectStore, UploadRow, UploadStore
+from chalicelib.registry.stores import Link, MultipartStore, ObjectStore, UploadRow, UploadStore
 from chalicelib.spec import running_digest
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError

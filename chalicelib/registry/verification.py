@@ -14,15 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from chalicelib.registry.blobs import Blobs
-from chalicelib.registry.stores import (
-    REFUSED,
-    CheckedObjects,
-    CheckedParts,
-    DirectRow,
-    DirectStore,
-    EndDirect,
-    Link,
-)
+from chalicelib.registry.changes import EndDirect
+from chalicelib.registry.stores import REFUSED, CheckedObjects, CheckedParts, DirectRow, DirectStore, Link
 from chalicelib.spec import running_digest
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.registry.stores import Transactions
+from chalicelib.registry.changes import Transactions
 from chalicelib.wiring import Deployment
 from tests.endpoints.driver import Driver
 from tests.endpoints.refusals import nothing_left_behind, refused

@@ -14,15 +14,7 @@ import pytest
 from chalicelib.registry import direct, verification
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.direct import DirectUploads
-from chalicelib.registry.stores import (
-    OPEN,
-    PUBLISHED,
-    VERIFYING,
-    CheckedPart,
-    DirectRow,
-    Presigned,
-    Stat,
-)
+from chalicelib.registry.stores import OPEN, PUBLISHED, VERIFYING, CheckedPart, DirectRow, Presigned, Stat
 from chalicelib.registry.verification import Verifier
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository

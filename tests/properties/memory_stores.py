@@ -12,18 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.aws.manifest_store import PAGE_BYTES
-from chalicelib.registry.stores import (
-    LIVE,
-    PUBLISHED,
+from chalicelib.registry.changes import (
     Change,
     CountBlob,
     CountLink,
     CountManifest,
-    DirectRow,
     EndDirect,
     EndUpload,
-    Link,
-    ManifestRow,
     MoveManifest,
     NameRepository,
     PutBlob,
@@ -35,10 +30,17 @@ from chalicelib.registry.stores import (
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    WriteAudit,
+)
+from chalicelib.registry.stores import (
+    LIVE,
+    PUBLISHED,
+    DirectRow,
+    Link,
+    ManifestRow,
     Survey,
     TagRow,
     UploadRow,
-    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib.registry.changes import Transactions
 from chalicelib.registry.stores import (
     LinkStore,
     ManifestStore,
@@ -11,7 +12,6 @@ from chalicelib.registry.stores import (
     ObjectStore,
     RepositoryStore,
     TagStore,
-    Transactions,
     UploadStore,
 )
 

@@ -13,23 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.registry.parts import MINIMUM_PART
-from chalicelib.registry.stores import (
-    LIVE,
+from chalicelib.registry.changes import (
     NOBODY,
-    RELEASING,
-    STAGING,
     Change,
     CountBlob,
     CountLink,
     CountManifest,
     EndUpload,
-    Held,
-    Link,
-    ManifestRow,
     MoveManifest,
     NameRepository,
-    Part,
     PutBlob,
     PutLink,
     PutManifest,
@@ -39,9 +31,19 @@ from chalicelib.registry.stores import (
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    WriteAudit,
+)
+from chalicelib.registry.parts import MINIMUM_PART
+from chalicelib.registry.stores import (
+    LIVE,
+    RELEASING,
+    STAGING,
+    Held,
+    Link,
+    ManifestRow,
+    Part,
     TagRow,
     UploadRow,
-    WriteAudit,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository

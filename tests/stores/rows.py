@@ -6,19 +6,8 @@ import os
 from typing import Any
 
 from chalicelib.aws.keys import registry_key, repository_key
-from chalicelib.registry.stores import (
-    LIVE,
-    Change,
-    Held,
-    Link,
-    ManifestRow,
-    PutBlob,
-    PutLink,
-    PutManifest,
-    PutTag,
-    TagRow,
-    UploadRow,
-)
+from chalicelib.registry.changes import Change, PutBlob, PutLink, PutManifest, PutTag
+from chalicelib.registry.stores import LIVE, Held, Link, ManifestRow, TagRow, UploadRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.manifest import OCI_IMAGE
 from chalicelib.spec.reference import Repository

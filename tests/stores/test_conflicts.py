@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.aws.transactions import CONFLICT_TRIES, DynamoTransactions, TransactionConflictError
-from chalicelib.registry.stores import Change, CountLink, NameRepository, PutTag, RemoveTag
+from chalicelib.registry.changes import Change, CountLink, NameRepository, PutTag, RemoveTag
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment

@@ -15,15 +15,7 @@ import requests
 from chalicelib.aws.checked_store import AHEAD, RANGE
 from chalicelib.registry import direct
 from chalicelib.registry.direct import DirectUploads, base64_of
-from chalicelib.registry.stores import (
-    OPEN,
-    PUBLISHED,
-    REFUSED,
-    VERIFYING,
-    CheckedPart,
-    DirectRow,
-    Presigned,
-)
+from chalicelib.registry.stores import OPEN, PUBLISHED, REFUSED, VERIFYING, CheckedPart, DirectRow, Presigned
 from chalicelib.registry.verification import LEASE_SECONDS
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import RegistryError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.registry.stores import NameRepository, PutTag, RemoveTag
+from chalicelib.registry.changes import NameRepository, PutTag, RemoveTag
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment

@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.aws.manifest_store import PAGE_BYTES
-from chalicelib.registry.stores import (
-    RELEASING,
-    Change,
-    Held,
-    PutLink,
-    PutManifest,
-    PutReferrer,
-    PutTag,
-    RemoveReferrer,
-    Survey,
-)
+from chalicelib.registry.changes import Change, PutLink, PutManifest, PutReferrer, PutTag, RemoveReferrer
+from chalicelib.registry.stores import RELEASING, Held, Survey
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment

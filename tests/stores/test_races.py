@@ -8,17 +8,10 @@ from functools import partial
 
 import pytest
 
+from chalicelib.registry.changes import Change, CountManifest, PutBlob, PutLink, PutManifest, PutTag
 from chalicelib.registry.manifests import Precondition, Push
 from chalicelib.registry.parts import PART_SIZE
-from chalicelib.registry.stores import (
-    Change,
-    CountManifest,
-    Link,
-    PutBlob,
-    PutLink,
-    PutManifest,
-    PutTag,
-)
+from chalicelib.registry.stores import Link
 from chalicelib.registry.uploads import Chunk
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError

@@ -8,12 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from chalicelib.registry import stores
-from chalicelib.registry.stores import (
-    LIVE,
-    PUBLISHED,
-    RELEASING,
-    STAGING,
+from chalicelib.registry import changes
+from chalicelib.registry.changes import (
     TRANSACTION_LIMIT,
     Actor,
     Change,
@@ -22,7 +18,6 @@ from chalicelib.registry.stores import (
     CountManifest,
     EndDirect,
     EndUpload,
-    Held,
     MoveManifest,
     NameRepository,
     PutBlob,
@@ -36,6 +31,7 @@ from chalicelib.registry.stores import (
     RemoveTag,
     WriteAudit,
 )
+from chalicelib.registry.stores import LIVE, PUBLISHED, RELEASING, STAGING, Held
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
@@ -206,7 +202,7 @@ def _prepare(deployment: Deployment, case: Case, repository: Repository) -> None
 def test_every_kind_of_change_has_a_case_that_holds() -> None:
     repository = Repository("a", "r/app")
     holding = {type(case.change(repository)) for case in HOLDING}
-    assert holding | {EndUpload, EndDirect} == set(stores.Change.__args__)
+    assert holding | {EndUpload, EndDirect} == set(changes.Change.__args__)
 
 
 def test_put_manifest_keeps_every_field(deployment: Deployment, repository: Repository) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.registry.changes import CountLink, CountManifest
 from chalicelib.registry.holding import (
     HOLDS_BYTES,
     check_count,
@@ -15,17 +16,7 @@ from chalicelib.registry.holding import (
     hold_changes,
     missing_content,
 )
-from chalicelib.registry.stores import (
-    LIVE,
-    RELEASING,
-    STAGING,
-    CountLink,
-    CountManifest,
-    Held,
-    Link,
-    ManifestRow,
-    Survey,
-)
+from chalicelib.registry.stores import LIVE, RELEASING, STAGING, Held, Link, ManifestRow, Survey
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import OCI_IMAGE, OCI_INDEX, Manifest, parse_manifest

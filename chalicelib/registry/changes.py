@@ -1,0 +1,213 @@
+"""The changes that a transaction makes, each with its condition: its docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from chalicelib.registry.stores import Link, ManifestRow, TagRow
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+
+TRANSACTION_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PutManifest:
+    """Holds if no row of that digest is there, in any state."""
+
+    repository: Repository
+    row: ManifestRow
+
+
+@dataclass(frozen=True, slots=True)
+class MoveManifest:
+    """From one (state, held) to another. Holds if the row is in the first, with `tags` and no parents
+    where `tags` is given.
+    """
+
+    repository: Repository
+    digest: Digest
+    before: tuple[str, int]
+    after: tuple[str, int]
+    tags: int | None = None
+    new_tags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveManifest:
+    """Holds if the row is in `before` with exactly `tags` tags and no parents."""
+
+    repository: Repository
+    digest: Digest
+    before: tuple[str, int]
+    tags: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountManifest:
+    """Adds to the tags and parents of a manifest. Holds if it is live."""
+
+    repository: Repository
+    digest: Digest
+    tags: int = 0
+    parents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CountLink:
+    """Adds to the references of a link. Holds if the link is there."""
+
+    repository: Repository
+    digest: Digest
+    references: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutTag:
+    """Holds if the tag still names `previous` (None: is not there)."""
+
+    repository: Repository
+    row: TagRow
+    previous: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTag:
+    """Holds if the tag names `digest`."""
+
+    repository: Repository
+    tag: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class PutReferrer:
+    """Always holds: the edge has the key of the manifest that makes it."""
+
+    repository: Repository
+    subject: Digest
+    digest: Digest
+    descriptor: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveReferrer:
+    """Always holds."""
+
+    repository: Repository
+    subject: Digest
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """On whose behalf a reference changes, and from where."""
+
+    id: str = ""
+    address: str = ""
+
+
+NOBODY: Final = Actor()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAudit:
+    """Always holds: an entry of the audit trail, in the transaction of what it tells of."""
+
+    repository: Repository
+    actor: Actor
+    action: str
+    reference: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NameRepository:
+    """Always holds: makes the repository known."""
+
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True)
+class PutLink:
+    """Holds if the repository has no link to that blob."""
+
+    repository: Repository
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLink:
+    """Holds if the link is there and no manifest names it."""
+
+    repository: Repository
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class PutBlob:
+    """Holds if the account has no such blob; it starts with one link."""
+
+    account: str
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class CountBlob:
+    """Adds to the links of a blob. Holds if the account has it, under `storage_key` where given."""
+
+    account: str
+    digest: Digest
+    links: int
+    storage_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndUpload:
+    """Holds if `writer` still has the session."""
+
+    session: str
+    writer: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndDirect:
+    """Marks a direct upload as published. Holds if `writer` still has the session."""
+
+    session: str
+    writer: str
+    expires: int
+
+
+Change = (
+    PutManifest
+    | MoveManifest
+    | RemoveManifest
+    | CountManifest
+    | CountLink
+    | PutTag
+    | RemoveTag
+    | PutReferrer
+    | RemoveReferrer
+    | WriteAudit
+    | NameRepository
+    | PutLink
+    | RemoveLink
+    | PutBlob
+    | CountBlob
+    | EndUpload
+    | EndDirect
+)
+
+
+class Transactions(Protocol):
+    """All or nothing, at most `TRANSACTION_LIMIT` changes, no two on one row."""
+
+    def write(self, changes: Sequence[Change]) -> list[Change]:
+        """Write all and return []; or write none and return those whose condition did not hold.
+
+        Conflicts with other transactions are retried inside.
+        """
+        ...
