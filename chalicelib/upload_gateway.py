@@ -20,6 +20,7 @@ from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.tables import bind
 from chalicelib.aws.transactions import DynamoTransactions
 from chalicelib.aws.upload_store import DynamoUploadStore
+from chalicelib.aws.usage_store import DynamoUsageStore
 from chalicelib.config import GatewaySettings
 from chalicelib.endpoints import routes
 from chalicelib.endpoints.event import Request
@@ -27,6 +28,7 @@ from chalicelib.endpoints.forwarding import Registry
 from chalicelib.endpoints.gateway import GatewayServices, answer
 from chalicelib.identity.capability import Capabilities
 from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.quota import Quota
 from chalicelib.registry.uploads import Uploads
 
 READY_SECONDS: Final = 5
@@ -46,7 +48,9 @@ class UploadGateway:
         reads = row_reads(self.settings, own, connection)
         self._sessions = DynamoUploadStore(tables, reads)
         objects = S3BlobStore(client, client, self.settings.bucket, signer(own, "s3"))
-        blobs = Blobs(DynamoLinkStore(tables, reads), objects, DynamoTransactions(connection, tables))
+        # It verifies, and never publishes: what is charged is charged by the registry function.
+        quota = Quota(DynamoUsageStore(tables, reads), lambda _: 0)
+        blobs = Blobs(DynamoLinkStore(tables, reads), objects, DynamoTransactions(connection, tables), quota)
         self._services = GatewayServices(
             uploads=Uploads(self._sessions, objects, objects, blobs, keys.blob_key),
             capabilities=Capabilities(settings.capability_keys),

@@ -36,7 +36,9 @@ from chalicelib.aws.tables import bind
 from chalicelib.aws.tag_store import DynamoTagStore
 from chalicelib.aws.tenancy_store import DynamoTenancyStore
 from chalicelib.aws.transactions import DynamoTransactions
+from chalicelib.aws.trash_store import DynamoHistoryStore, DynamoTrashStore
 from chalicelib.aws.upload_store import DynamoUploadStore
+from chalicelib.aws.usage_store import DynamoUsageStore
 from chalicelib.config import EDGE, Settings
 from chalicelib.endpoints import edge, routes
 from chalicelib.endpoints.authenticate import by_token
@@ -52,7 +54,7 @@ from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.revocations import Revocations
 from chalicelib.identity.secret import hash_secret, matches
 from chalicelib.identity.sign_in import SignIn
-from chalicelib.identity.tenancy import Registry, Tenancy
+from chalicelib.identity.tenancy import FREE_BYTES, Registry, Tenancy
 from chalicelib.identity.tokens import Tokens
 from chalicelib.openid.issuer_keys import IssuerKeys
 from chalicelib.registry.adoption import Adoption
@@ -62,7 +64,9 @@ from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
+from chalicelib.registry.quota import Quota
 from chalicelib.registry.staging import Staging
+from chalicelib.registry.trash import Trash
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.errors import RegistryError
 
@@ -82,8 +86,9 @@ class Deployment:
 
     uploads_at_once = UPLOADS_AT_ONCE
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
+        self.clock = clock
         own = session(settings)
         self._s3 = s3_client(own, settings.s3_endpoint)
         public = self._s3
@@ -94,15 +99,20 @@ class Deployment:
         self._tables = bind(connection, settings.table_prefix)
         reads = row_reads(settings, own, connection)
         self._reads = reads
-        transactions = DynamoTransactions(connection, self._tables)
+        transactions = DynamoTransactions(connection, self._tables, clock=clock)
         self._own = own
         objects = self._objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
-        blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions)
-        uploads = Uploads(DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key)
+        self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of)
+        blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions, self.quota)
+        self.trash = Trash(DynamoTrashStore(self._tables, reads), transactions, clock=clock)
+        self.history = DynamoHistoryStore(self._tables)
+        uploads = Uploads(
+            DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key, clock
+        )
         staged = S3StagedStore(self._s3, settings.bucket) if EDGE in settings.uploads else None
-        adoption = Adoption(blobs, uploads, staged)
+        adoption = Adoption(blobs, uploads, staged, clock)
         credentials = DynamoCredentialStore(connection, self._tables, reads)
         self.credentials = credentials
         self.trail = DynamoTrail(self._tables)
@@ -123,6 +133,8 @@ class Deployment:
                 staging=Staging(manifests, objects, transactions),
                 key_for=keys.manifest_key,
                 adopt=adoption.adopt if staged else None,
+                trash=self.trash,
+                clock=clock,
             ),
             discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables, reads)),
             credentials=credentials,
@@ -165,6 +177,10 @@ class Deployment:
     def _emptying(self) -> Emptying:
         return Emptying(DynamoContentStore(self._tables), self.services.manifests, self.services.blobs)
 
+    def _limit_of(self, account: str) -> int:
+        found = self.tenancy.store.account(account)
+        return found.limit_bytes if found else FREE_BYTES
+
     def _clear(self, registry: Registry) -> None:
         self._emptying.empty_registry(registry.account, registry.name, NOBODY)
 
@@ -179,7 +195,7 @@ class Deployment:
         settings = self.settings
         sessions = DynamoDirectStore(self._tables, self._reads)
         checked = S3CheckedStore(self._s3, settings.bucket, self._objects, is_amazon=not settings.s3_endpoint)
-        verifier = Verifier(sessions, checked, checked, self.services.blobs, keys.blob_key)
+        verifier = Verifier(sessions, checked, checked, self.services.blobs, keys.blob_key, self.clock)
         return DirectUploads(
             sessions=sessions,
             objects=checked,
@@ -188,6 +204,7 @@ class Deployment:
             verifier=verifier,
             incoming_key=keys.incoming_key,
             start=self._start_verifier(verifier),
+            clock=self.clock,
         )
 
     def _start_verifier(self, verifier: Verifier) -> Callable[[str], None]:
@@ -214,6 +231,7 @@ class Deployment:
         create_bucket(self._s3, self.settings)
         with contextlib.suppress(RefusedError):
             self.tenancy.create_account(self.settings.account)
+        self.quota.usage(self.settings.account)
 
     def has_admin(self) -> bool:
         return self.credentials.get(ADMINISTRATOR) is not None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
+from chalicelib.aws.keys import shard_of
 from chalicelib.aws.reads import Reads
-from chalicelib.aws.session_rows import SessionRows
+from chalicelib.aws.session_rows import SessionRows, session_ttl
 from chalicelib.aws.tables import DirectModel, Tables
 from chalicelib.registry.stores import OPEN, PUBLISHED, VERIFYING, DirectRow
 from chalicelib.spec.digest import Digest
@@ -60,7 +60,9 @@ class DynamoDirectStore:
             verified=row.verified,
             hash_state=row.hash_state,
             detail=row.detail or None,
-            expires=datetime.fromtimestamp(row.expires, UTC),
+            expires=row.expires,
+            ttl=session_ttl(row.expires),
+            shard=shard_of(row.session),
         )
         return model
 
@@ -81,6 +83,6 @@ def _row(model: DirectModel | None) -> DirectRow | None:
         verified=int(model.verified),
         hash_state=model.hash_state,
         detail=model.detail or "",
-        expires=int(model.expires.timestamp()),
+        expires=int(model.expires),
         lease=int(model.lease or 0),
     )

@@ -14,16 +14,23 @@ DynamoDB (`<prefix><table>`: hash key / range key):
     registries    name                                 index account-name: account / name
     repositories  account/registry / repository        index account-name: account / repository
     manifests     account/repository / digest          also referrers#<subject>#<digest>: one edge each
+                                                       index idle: those on their way in or out
     tags          account/repository / tag             local index on digest
-    links         account/repository / digest
-    blobs         account / digest
-    uploads       session
+    history       account/repository / tag#<time>-<random>    every move of a tag
+    links         account/repository / digest          index idle: those that no manifest may name
+    blobs         account / digest                     index idle: those that nothing may need
+                                                       index account-storage_key: as S3 lists them
+    trash         account/repository / digest          deleted manifests; index due
+    buried        shard / storage key                  objects that no row names any more
+    usage         account
+    uploads       session                              index expiry
     credentials   id                                   index account-id: account / id
     revocations   "all" / credential id                what was taken away while tokens live
     attempts      credential#<id> or address#<ip>      failed logins
     audit         <account>#<day> / <time>-<random>
     idempotency   a hash of account, credential and key
 
+The indexes idle, due and expiry are the work of the collector: shard / time, a shard for each of 16 digits.
 S3 keys are unique to one writer, so deleting an old copy can never hit a new one.
 The account is part of the key of all content: who gets the name of a deleted registry finds nothing there.
 """
@@ -32,6 +39,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import zlib
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote, unquote
@@ -75,12 +83,31 @@ def repository_key(repository: Repository) -> str:
     return f"{repository.account}/{repository.name}"
 
 
+def repository_of(key: str) -> Repository:
+    """Of a `repository_key`."""
+    account, _, name = key.partition("/")
+    return Repository(account, name)
+
+
 def registry_key(account: str, registry: str) -> str:
     return f"{account}/{registry}"
 
 
 def referrer_key(subject: Digest, digest: Digest | str = "") -> str:
     return f"referrers#{subject}#{digest}"
+
+
+SHARDS: Final = "0123456789abcdef"
+
+
+def shard_of(key: str) -> str:
+    """One of `SHARDS`, for a digest, a session or a storage key: of random digits, the last one."""
+    return key[-1] if key[-1] in SHARDS else SHARDS[zlib.crc32(key.encode()) % len(SHARDS)]
+
+
+def move_key(tag: str, at: int) -> str:
+    """`at` in epoch milliseconds."""
+    return f"{tag}#{at:015d}-{secrets.token_hex(4)}"
 
 
 def audit_day(account: str, at: int) -> str:

@@ -25,4 +25,5 @@ class DynamoLinkStore:
         model = self._reads.get(self._tables.blobs, account, digest)
         if model is None:
             return None
-        return Link(Digest(model.digest), int(model.size), model.storage_key, int(model.links))
+        digest, size, links = Digest(model.digest), int(model.size), int(model.links)
+        return Link(digest, size, model.storage_key, links, int(model.idle or 0))

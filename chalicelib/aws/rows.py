@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from chalicelib.aws.tables import LinkModel, ManifestModel, TagModel, UploadModel
-from chalicelib.registry.stores import Held, Link, ManifestRow, Part, TagRow, UploadRow
+from chalicelib.aws.keys import repository_key, shard_of
+from chalicelib.aws.tables import HistoryModel, LinkModel, ManifestModel, TagModel, TrashModel, UploadModel
+from chalicelib.registry.stores import Held, Link, ManifestRow, Part, TagMove, TagRow, TrashRow, UploadRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
@@ -48,7 +49,64 @@ def tag_row(model: TagModel) -> TagRow:
 
 
 def link_row(model: LinkModel) -> Link:
-    return Link(Digest(model.digest), int(model.size), model.storage_key, int(model.references or 0))
+    digest, size, references = Digest(model.digest), int(model.size), int(model.references or 0)
+    return Link(digest, size, model.storage_key, references, int(model.idle or 0))
+
+
+def trash_model(table: type[TrashModel], repository: Repository, row: TrashRow) -> TrashModel:
+    blobs = (Held(digest, is_manifest=False) for digest in row.blobs)
+    children = (Held(digest, is_manifest=True) for digest in row.children)
+    return table(
+        repository=repository_key(repository),
+        digest=row.digest,
+        media_type=row.media_type,
+        size=row.size,
+        state=row.state,
+        raw=row.raw,
+        storage_key=row.storage_key,
+        subject=row.subject,
+        holds=held_text((*blobs, *children)),
+        held=row.held,
+        tags=json.dumps(row.tags),
+        deleted=row.deleted,
+        deleted_by=row.deleted_by or None,
+        reason=row.reason or None,
+        shard=shard_of(row.digest),
+        due=row.due,
+    )
+
+
+def trash_row(model: TrashModel) -> TrashRow:
+    held = _held(model.holds or "")
+    return TrashRow(
+        digest=Digest(model.digest),
+        media_type=model.media_type,
+        size=int(model.size),
+        state=model.state,
+        raw=model.raw,
+        storage_key=model.storage_key,
+        subject=Digest(model.subject) if model.subject else None,
+        blobs=tuple(one.digest for one in held if not one.is_manifest),
+        children=tuple(one.digest for one in held if one.is_manifest),
+        held=int(model.held or 0),
+        tags=tuple(json.loads(model.tags)),
+        deleted=int(model.deleted),
+        due=int(model.due),
+        deleted_by=model.deleted_by or "",
+        reason=model.reason or "",
+    )
+
+
+def tag_move(model: HistoryModel) -> TagMove:
+    tag, _, rest = model.move.partition("#")
+    return TagMove(
+        tag=tag,
+        at=int(rest.partition("-")[0]),
+        digest=Digest(model.digest) if model.digest else None,
+        previous=Digest(model.previous) if model.previous else None,
+        actor=model.actor or "",
+        action=model.action or "",
+    )
 
 
 def upload_row(model: UploadModel) -> UploadRow:
@@ -63,7 +121,7 @@ def upload_row(model: UploadModel) -> UploadRow:
         parts=tuple(Part(etag, size) for etag, size in json.loads(model.parts)),
         tail_key=model.tail_key,
         tail_size=int(model.tail_size),
-        expires=int(model.expires.timestamp()),
+        expires=int(model.expires),
         verified=_verified(model),
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from pynamodb.exceptions import DeleteError, PutError, UpdateError
 from pynamodb.expressions.condition import Condition
@@ -10,6 +11,13 @@ from pynamodb.expressions.condition import Condition
 from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.repeats import was_sent_again
+
+# The collector ends sessions as they expire, with all that is theirs; DynamoDB would take the row alone.
+_LATER: Final = timedelta(days=7)
+
+
+def session_ttl(expires: int) -> datetime:
+    return datetime.fromtimestamp(expires, UTC) + _LATER
 
 
 class SessionRows:

@@ -15,7 +15,13 @@ from pynamodb.attributes import (
     UTCDateTimeAttribute,
 )
 from pynamodb.connection import Connection
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
+from pynamodb.indexes import (
+    AllProjection,
+    GlobalSecondaryIndex,
+    IncludeProjection,
+    KeysOnlyProjection,
+    LocalSecondaryIndex,
+)
 from pynamodb.models import Model
 
 
@@ -39,6 +45,72 @@ class DigestIndex(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
 
     repository = UnicodeAttribute(hash_key=True)
     digest = UnicodeAttribute(range_key=True)
+
+
+class IdleManifestIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Those that cannot be pulled and are on their way in or out; sparse, as all of these are."""
+
+    class Meta:
+        index_name = "idle"
+        projection = KeysOnlyProjection()
+
+    shard = UnicodeAttribute(hash_key=True)
+    idle = NumberAttribute(range_key=True)
+
+
+class IdleLinkIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Links that no manifest may name any more."""
+
+    class Meta:
+        index_name = "idle"
+        projection = IncludeProjection(["references"])
+
+    shard = UnicodeAttribute(hash_key=True)
+    idle = NumberAttribute(range_key=True)
+
+
+class IdleBlobIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Blobs that nothing may need any more."""
+
+    class Meta:
+        index_name = "idle"
+        projection = IncludeProjection(["size", "storage_key", "links", "kept"])
+
+    shard = UnicodeAttribute(hash_key=True)
+    idle = NumberAttribute(range_key=True)
+
+
+class StoredBlobIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Every blob of an account in the order in which S3 lists the objects."""
+
+    class Meta:
+        index_name = "account-storage_key"
+        projection = IncludeProjection(["size"])
+
+    account = UnicodeAttribute(hash_key=True)
+    storage_key = UnicodeAttribute(range_key=True)
+
+
+class DueTrashIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Deleted manifests by when they cannot be restored any more."""
+
+    class Meta:
+        index_name = "due"
+        projection = KeysOnlyProjection()
+
+    shard = UnicodeAttribute(hash_key=True)
+    due = NumberAttribute(range_key=True)
+
+
+class ExpiryIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Upload sessions of both kinds by when they end."""
+
+    class Meta:
+        index_name = "expiry"
+        projection = KeysOnlyProjection()
+
+    shard = UnicodeAttribute(hash_key=True)
+    expires = NumberAttribute(range_key=True)
 
 
 class AccountModel(Model):
@@ -107,6 +179,10 @@ class ManifestModel(Model):
     parents = NumberAttribute(default=0)
     pushed_by = UnicodeAttribute(null=True)
     pushed = UTCDateTimeAttribute(null=True)
+    pulled = NumberAttribute(null=True)
+    shard = UnicodeAttribute(null=True)
+    idle = NumberAttribute(null=True)
+    by_idle = IdleManifestIndex()
 
 
 class ReferrerModel(Model):
@@ -135,6 +211,9 @@ class LinkModel(Model):
     storage_key = UnicodeAttribute()
     references = NumberAttribute(default=0)
     touched = UTCDateTimeAttribute(null=True)
+    shard = UnicodeAttribute(null=True)
+    idle = NumberAttribute(null=True)
+    by_idle = IdleLinkIndex()
 
 
 class BlobModel(Model):
@@ -143,9 +222,64 @@ class BlobModel(Model):
     size = NumberAttribute()
     storage_key = UnicodeAttribute()
     links = NumberAttribute()
+    kept = NumberAttribute(default=0)
+    shard = UnicodeAttribute(null=True)
+    idle = NumberAttribute(null=True)
+    by_idle = IdleBlobIndex()
+    by_storage_key = StoredBlobIndex()
+
+
+class TrashModel(Model):
+    repository = UnicodeAttribute(hash_key=True)
+    digest = UnicodeAttribute(range_key=True)
+    media_type = UnicodeAttribute()
+    size = NumberAttribute()
+    state = UnicodeAttribute()
+    raw = BinaryAttribute(null=True, legacy_encoding=False)
+    storage_key = UnicodeAttribute(null=True)
+    subject = UnicodeAttribute(null=True)
+    holds = UnicodeAttribute(default="")
+    held = NumberAttribute(default=0)
+    tags = UnicodeAttribute(default="[]")
+    deleted = NumberAttribute()
+    deleted_by = UnicodeAttribute(null=True)
+    reason = UnicodeAttribute(null=True)
+    shard = UnicodeAttribute()
+    due = NumberAttribute()
+    by_due = DueTrashIndex()
+
+
+class HistoryModel(Model):
+    """`move` is `<tag>#<time>-<random>`: no tag has a `#`."""
+
+    repository = UnicodeAttribute(hash_key=True)
+    move = UnicodeAttribute(range_key=True)
+    digest = UnicodeAttribute(null=True)
+    previous = UnicodeAttribute(null=True)
+    actor = UnicodeAttribute(null=True)
+    action = UnicodeAttribute(null=True)
+    expires = TTLAttribute()
+
+
+class UsageModel(Model):
+    """`free` is what is left of the limit, so that one condition without a read guards it."""
+
+    account = UnicodeAttribute(hash_key=True)
+    bytes = NumberAttribute()
+    free = NumberAttribute()
+    level = NumberAttribute(default=0)
+
+
+class BuriedModel(Model):
+    """Objects to be deleted from S3, a partition for each shard."""
+
+    shard = UnicodeAttribute(hash_key=True)
+    storage_key = UnicodeAttribute(range_key=True)
 
 
 class UploadModel(Model):
+    """The collector ends what has expired; `ttl` is long after, for what it has left."""
+
     session = UnicodeAttribute(hash_key=True)
     account = UnicodeAttribute()
     repository = UnicodeAttribute()
@@ -157,7 +291,10 @@ class UploadModel(Model):
     parts = UnicodeAttribute()
     tail_key = UnicodeAttribute(null=True)
     tail_size = NumberAttribute()
-    expires = TTLAttribute()
+    expires = NumberAttribute()
+    ttl = TTLAttribute()
+    shard = UnicodeAttribute()
+    by_expiry = ExpiryIndex()
     verified_digest = UnicodeAttribute(null=True)
     verified_key = UnicodeAttribute(null=True)
     writer = UnicodeAttribute(null=True)
@@ -180,7 +317,9 @@ class DirectModel(Model):
     verified = NumberAttribute()
     hash_state = BinaryAttribute(null=True, legacy_encoding=False)
     detail = UnicodeAttribute(null=True)
-    expires = TTLAttribute()
+    expires = NumberAttribute()
+    ttl = TTLAttribute()
+    shard = UnicodeAttribute()
     writer = UnicodeAttribute(null=True)
     lease = NumberAttribute(null=True)
 
@@ -258,6 +397,10 @@ class Tables:
     tags: type[TagModel]
     links: type[LinkModel]
     blobs: type[BlobModel]
+    trash: type[TrashModel]
+    history: type[HistoryModel]
+    usage: type[UsageModel]
+    buried: type[BuriedModel]
     uploads: type[UploadModel]
     direct: type[DirectModel]
     credentials: type[CredentialModel]
@@ -290,6 +433,10 @@ def bind(connection: Connection, prefix: str) -> Tables:
         tags=bound(TagModel, "tags"),
         links=bound(LinkModel, "links"),
         blobs=bound(BlobModel, "blobs"),
+        trash=bound(TrashModel, "trash"),
+        history=bound(HistoryModel, "history"),
+        usage=bound(UsageModel, "usage"),
+        buried=bound(BuriedModel, "buried"),
         uploads=bound(UploadModel, "uploads"),
         direct=bound(DirectModel, "uploads"),
         credentials=bound(CredentialModel, "credentials"),

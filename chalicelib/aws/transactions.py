@@ -16,30 +16,38 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.aws.audit_store import audit_model
-from chalicelib.aws.keys import referrer_key, registry_key, repository_key
+from chalicelib.aws.keys import move_key, referrer_key, registry_key, repository_key, shard_of
 from chalicelib.aws.repeats import was_sent_again
-from chalicelib.aws.rows import held_text
+from chalicelib.aws.rows import held_text, trash_model
+from chalicelib.aws.session_rows import session_ttl
 from chalicelib.aws.tables import Tables
-from chalicelib.identity.audit import Record
+from chalicelib.identity.audit import KEEP_SECONDS, Record
 from chalicelib.registry.changes import (
     TRANSACTION_LIMIT,
+    BuryObject,
     Change,
+    Charge,
     CountBlob,
     CountLink,
     CountManifest,
     EndDirect,
     EndUpload,
     MoveManifest,
+    MoveTrash,
     NameRepository,
     PutBlob,
     PutLink,
     PutManifest,
     PutReferrer,
     PutTag,
+    PutTrash,
+    RemoveBlob,
     RemoveLink,
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    RemoveTrash,
+    TellMove,
     WriteAudit,
 )
 from chalicelib.registry.stores import LIVE, PUBLISHED
@@ -81,11 +89,15 @@ class DynamoTransactions:
     """`registry.stores.Transactions` on DynamoDB."""
 
     def __init__(
-        self, connection: Connection, tables: Tables, sleep: Callable[[float], None] = time.sleep
+        self,
+        connection: Connection,
+        tables: Tables,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._connection = connection
         self._sleep = sleep
-        self._items = _Items(tables)
+        self._items = _Items(tables, clock)
 
     def write(self, changes: Sequence[Change]) -> list[Change]:
         """Raises TransactionConflictError."""
@@ -132,8 +144,8 @@ class DynamoTransactions:
 class _Items:
     """One method for each kind of change; its condition is the docstring of the change."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, clock: Callable[[], float]) -> None:
+        self._tables, self._clock = tables, clock
 
     def of(self, change: Change) -> Item:
         return getattr(self, _METHODS[type(change)])(change)  # type: ignore[no-any-return]
@@ -154,7 +166,9 @@ class _Items:
             tags=row.tags,
             parents=row.parents,
             pushed_by=row.pushed_by or None,
-            pushed=_now(),
+            pushed=self._now(),
+            shard=None if row.state == LIVE else shard_of(row.digest),
+            idle=None if row.state == LIVE else self._second(),
         )
         return Put(model, table.digest.does_not_exist())
 
@@ -165,6 +179,7 @@ class _Items:
             condition &= (table.tags == change.tags) & (table.parents == 0)
         state, held = change.after
         actions = [table.state.set(state), table.held.set(held), table.tags.set(change.new_tags)]
+        actions += self._mark(table, change.digest, is_idle=state != LIVE)
         return Update(table(repository_key(change.repository), change.digest), actions, condition)
 
     def remove_manifest(self, change: RemoveManifest) -> Delete:
@@ -190,6 +205,7 @@ class _Items:
     def count_link(self, change: CountLink) -> Update:
         table = self._tables.links
         actions = [table.references.add(change.references)]
+        actions += self._mark(table, change.digest, is_idle=change.references < 0)
         return Update(table(repository_key(change.repository), change.digest), actions, table.digest.exists())
 
     def put_tag(self, change: PutTag) -> Put:
@@ -201,7 +217,7 @@ class _Items:
             media_type=row.media_type,
             size=row.size,
             version=row.version,
-            moved=_now(),
+            moved=self._now(),
         )
         if change.previous is None:
             return Put(model, table.tag.does_not_exist())
@@ -229,7 +245,7 @@ class _Items:
         separator = "@" if ":" in change.reference else ":"
         record = Record(
             account=repository.account,
-            at=int(time.time() * 1000),
+            at=int(self._clock() * 1000),
             actor=actor.id,
             action=change.action,
             target=f"{repository.name}{separator}{change.reference}",
@@ -242,7 +258,7 @@ class _Items:
         table = self._tables.repositories
         actions = [
             table.account.set(change.repository.account),
-            table.created.set(table.created | _now()),
+            table.created.set(table.created | self._now()),
         ]
         hash_key = registry_key(change.repository.account, change.repository.registry)
         return Update(table(hash_key, change.repository.name), actions)
@@ -255,13 +271,18 @@ class _Items:
             size=link.size,
             storage_key=link.storage_key,
             references=0,
-            touched=_now(),
+            touched=self._now(),
+            shard=shard_of(link.digest),
+            idle=self._second(),
         )
         return Put(model, table.digest.does_not_exist())
 
     def remove_link(self, change: RemoveLink) -> Delete:
         table = self._tables.links
-        return Delete(table(repository_key(change.repository), change.digest), table.references == 0)
+        condition: Condition = table.references == 0
+        if change.idle is not None:
+            condition &= table.idle == change.idle
+        return Delete(table(repository_key(change.repository), change.digest), condition)
 
     def put_blob(self, change: PutBlob) -> Put:
         table, link = self._tables.blobs, change.link
@@ -271,6 +292,7 @@ class _Items:
             size=link.size,
             storage_key=link.storage_key,
             links=1,
+            kept=0,
         )
         return Put(model, table.digest.does_not_exist())
 
@@ -279,7 +301,81 @@ class _Items:
         condition: Condition = table.digest.exists()
         if change.storage_key is not None:
             condition = table.storage_key == change.storage_key
-        return Update(table(change.account, change.digest), [table.links.add(change.links)], condition)
+        actions = [table.links.add(change.links)] if change.links or not change.kept else []
+        if change.kept:
+            actions.append(table.kept.add(change.kept))
+        actions += self._mark(table, change.digest, is_idle=min(change.links, change.kept) < 0)
+        return Update(table(change.account, change.digest), actions, condition)
+
+    def remove_blob(self, change: RemoveBlob) -> Delete:
+        table = self._tables.blobs
+        unused = (table.links == 0) & (table.kept.does_not_exist() | (table.kept == 0))
+        same = (table.storage_key == change.storage_key) & (table.idle == change.idle)
+        return Delete(table(change.account, change.digest), unused & same)
+
+    def charge(self, change: Charge) -> Update:
+        table = self._tables.usage
+        actions = [table.bytes.add(change.bytes), table.free.add(-change.bytes)]
+        # What was freed is told whatever the limit is by now.
+        condition = table.free >= change.bytes if change.bytes > 0 else table.account.exists()
+        return Update(table(change.account), actions, condition)
+
+    def bury_object(self, change: BuryObject) -> Put:
+        key = change.storage_key
+        return Put(self._tables.buried(shard=shard_of(key), storage_key=key))
+
+    def put_trash(self, change: PutTrash) -> Put:
+        table = self._tables.trash
+        return Put(trash_model(table, change.repository, change.row), table.digest.does_not_exist())
+
+    def move_trash(self, change: MoveTrash) -> Update:
+        table, row = self._tables.trash, change.row
+        state, held = change.after
+        actions = [table.state.set(state), table.held.set(held)]
+        if row is not None:
+            actions += [table.tags.set(json.dumps(row.tags)), table.deleted.set(row.deleted)]
+            actions += [table.due.set(row.due), table.deleted_by.set(row.deleted_by)]
+            actions += [table.reason.set(row.reason)]
+            # Those of the manifest that goes now.
+            key = row.storage_key
+            actions.append(table.storage_key.remove() if key is None else table.storage_key.set(key))
+        condition = self._lies(change.before, change.due)
+        return Update(table(repository_key(change.repository), change.digest), actions, condition)
+
+    def remove_trash(self, change: RemoveTrash) -> Delete:
+        model = self._tables.trash(repository_key(change.repository), change.digest)
+        return Delete(model, self._lies(change.before, change.due))
+
+    def _lies(self, before: tuple[str, int], due: int | None) -> Condition:
+        table = self._tables.trash
+        state, held = before
+        condition: Condition = (table.state == state) & (table.held == held)
+        return condition if due is None else condition & (table.due == due)
+
+    def tell_move(self, change: TellMove) -> Put:
+        move = change.move
+        model = self._tables.history(
+            repository=repository_key(change.repository),
+            move=move_key(move.tag, move.at),
+            digest=move.digest,
+            previous=move.previous,
+            actor=move.actor or None,
+            action=move.action or None,
+            expires=datetime.fromtimestamp(move.at // 1000 + KEEP_SECONDS, UTC),
+        )
+        return Put(model)
+
+    def _mark(self, table: Any, digest: str, *, is_idle: bool) -> list[Any]:
+        """Whatever took away may have taken the last: the collector looks, and it alone takes marks away."""
+        if is_idle:
+            return [table.shard.set(shard_of(digest)), table.idle.set(self._second())]
+        return [table.shard.remove(), table.idle.remove()]
+
+    def _second(self) -> int:
+        return int(self._clock())
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
 
     def end_upload(self, change: EndUpload) -> Delete:
         table = self._tables.uploads
@@ -290,7 +386,8 @@ class _Items:
         actions = [
             table.state.set(PUBLISHED),
             table.verified.set(table.size),
-            table.expires.set(datetime.fromtimestamp(change.expires, UTC)),
+            table.expires.set(change.expires),
+            table.ttl.set(session_ttl(change.expires)),
             table.writer.remove(),
             table.lease.remove(),
             table.hash_state.remove(),
@@ -314,10 +411,13 @@ _METHODS: Final[dict[type, str]] = {
     RemoveLink: "remove_link",
     PutBlob: "put_blob",
     CountBlob: "count_blob",
+    RemoveBlob: "remove_blob",
+    Charge: "charge",
+    BuryObject: "bury_object",
+    PutTrash: "put_trash",
+    MoveTrash: "move_trash",
+    RemoveTrash: "remove_trash",
+    TellMove: "tell_move",
     EndUpload: "end_upload",
     EndDirect: "end_direct",
 }
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

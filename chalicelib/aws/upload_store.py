@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
+from chalicelib.aws.keys import shard_of
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import upload_row
-from chalicelib.aws.session_rows import SessionRows
+from chalicelib.aws.session_rows import SessionRows, session_ttl
 from chalicelib.aws.tables import Tables, UploadModel
 from chalicelib.registry.stores import UploadRow
 
@@ -53,7 +53,9 @@ class DynamoUploadStore:
             parts=json.dumps([[part.etag, part.size] for part in row.parts]),
             tail_key=row.tail_key,
             tail_size=row.tail_size,
-            expires=datetime.fromtimestamp(row.expires, UTC),
+            expires=row.expires,
+            ttl=session_ttl(row.expires),
+            shard=shard_of(row.session),
             verified_digest=row.verified.digest if row.verified else None,
             verified_key=row.verified.storage_key if row.verified else None,
         )

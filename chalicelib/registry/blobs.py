@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chalicelib.registry.changes import (
     Actor,
     Change,
+    Charge,
     CountBlob,
     EndDirect,
     EndUpload,
@@ -16,6 +17,7 @@ from chalicelib.registry.changes import (
     Transactions,
     WriteAudit,
 )
+from chalicelib.registry.quota import Quota
 from chalicelib.registry.stores import Link, LinkStore, ObjectStore
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -31,6 +33,7 @@ class Blobs:
     links: LinkStore
     objects: ObjectStore
     transactions: Transactions
+    quota: Quota
 
     def find(self, repository: Repository, digest: Digest) -> Link:
         """Raises BLOB_UNKNOWN (404)."""
@@ -47,8 +50,9 @@ class Blobs:
 
         The bytes at `link.storage_key` are deleted when the account already has them elsewhere.
         False when the session has another writer or is gone: the bytes may be that one's by now.
+        Raises DENIED (403) for what the account has no room for: then nothing is written.
         """
-        changes: list[Change] = [upload, PutLink(repository, link), PutBlob(repository.account, link)]
+        changes: list[Change] = [upload, *self._first_copy(repository, link)]
         for _ in range(ATTEMPTS):
             refused = self.transactions.write(changes)
             if not refused:
@@ -56,8 +60,15 @@ class Blobs:
                 return True
             if upload in refused:
                 return False
+            if len(refused) == 1 and isinstance(refused[0], Charge):
+                self.quota.make_room(repository.account, link.size)
+                continue
             changes = [upload, *self._second_copy(repository, link, refused)]
         raise busy()
+
+    def _first_copy(self, repository: Repository, link: Link) -> list[Change]:
+        account = repository.account
+        return [PutLink(repository, link), PutBlob(account, link), Charge(account, link.size)]
 
     def _second_copy(self, repository: Repository, link: Link, refused: list[Change]) -> list[Change]:
         """What is left to write when the blob, or the link too, was there before."""
@@ -65,7 +76,7 @@ class Blobs:
             return []
         kept = self.links.blob(repository.account, link.digest)
         if kept is None:
-            return [PutLink(repository, link), PutBlob(repository.account, link)]
+            return self._first_copy(repository, link)
         return link_changes(repository, kept)
 
     def _delete_copy(self, link: Link, written: list[Change]) -> None:

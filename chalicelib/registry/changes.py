@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from chalicelib.registry.stores import Link, ManifestRow, TagRow
+from chalicelib.registry.stores import Link, ManifestRow, TagMove, TagRow, TrashRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
@@ -57,7 +57,7 @@ class CountManifest:
 
 @dataclass(frozen=True, slots=True)
 class CountLink:
-    """Adds to the references of a link. Holds if the link is there."""
+    """Adds to the references of a link, and marks it idle where it takes away. Holds if the link is there."""
 
     repository: Repository
     digest: Digest
@@ -132,7 +132,7 @@ class NameRepository:
 
 @dataclass(frozen=True, slots=True)
 class PutLink:
-    """Holds if the repository has no link to that blob."""
+    """Idle at first. Holds if the repository has no link to that blob."""
 
     repository: Repository
     link: Link
@@ -140,10 +140,11 @@ class PutLink:
 
 @dataclass(frozen=True, slots=True)
 class RemoveLink:
-    """Holds if the link is there and no manifest names it."""
+    """Holds if the link is there and no manifest names it, nor did since `idle` where that is given."""
 
     repository: Repository
     digest: Digest
+    idle: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +157,83 @@ class PutBlob:
 
 @dataclass(frozen=True, slots=True)
 class CountBlob:
-    """Adds to the links of a blob. Holds if the account has it, under `storage_key` where given."""
+    """Adds to the links of a blob, and to the deleted manifests that keep it; marks it idle where it takes
+    away. Holds if the account has it, under `storage_key` where given.
+    """
 
     account: str
     digest: Digest
-    links: int
+    links: int = 0
     storage_key: str | None = None
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBlob:
+    """Holds if no repository links the blob, nothing deleted keeps it, nor did since `idle`, and it is stored
+    under `storage_key`.
+    """
+
+    account: str
+    digest: Digest
+    storage_key: str
+    idle: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Adds to what an account uses. Holds if its usage is counted, and that much is free of its limit."""
+
+    account: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuryObject:
+    """Always holds: an object that no row names any more, and that is to be deleted from S3."""
+
+    storage_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutTrash:
+    """Holds if nothing deleted of that digest is kept there."""
+
+    repository: Repository
+    row: TrashRow
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTrash:
+    """From one (state, held) to another; `row` says the rest where its manifest is deleted now.
+
+    Holds if it is in the first, and due at `due` where that is given.
+    """
+
+    repository: Repository
+    digest: Digest
+    before: tuple[str, int]
+    after: tuple[str, int]
+    row: TrashRow | None = None
+    due: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTrash:
+    """Holds if it is in `before`, and due at `due` where that is given."""
+
+    repository: Repository
+    digest: Digest
+    before: tuple[str, int]
+    due: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TellMove:
+    """Always holds: a move of a tag, for its history."""
+
+    repository: Repository
+    move: TagMove
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +269,13 @@ Change = (
     | RemoveLink
     | PutBlob
     | CountBlob
+    | RemoveBlob
+    | Charge
+    | BuryObject
+    | PutTrash
+    | MoveTrash
+    | RemoveTrash
+    | TellMove
     | EndUpload
     | EndDirect
 )

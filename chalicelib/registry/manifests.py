@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -21,6 +22,7 @@ from chalicelib.registry.changes import (
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    TellMove,
     Transactions,
     WriteAudit,
 )
@@ -35,9 +37,11 @@ from chalicelib.registry.stores import (
     ManifestStore,
     ObjectStore,
     Survey,
+    TagMove,
     TagRow,
     TagStore,
 )
+from chalicelib.registry.trash import Deletion, Trash
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import Manifest
@@ -87,6 +91,8 @@ class Push:
     tags: tuple[str, ...] = ()
     actor: Actor = NOBODY
     precondition: Precondition = ALWAYS
+    # As the audit trail and the history of the tags call it; '' is a push, or a tag that moves.
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ class Manifests:
     key_for: Callable[[Repository, Digest], str]
     named: set[Repository] = field(default_factory=set)
     adopt: Callable[[Repository, Digest], bool] | None = None
+    trash: Trash | None = None
+    clock: Callable[[], float] = time.time
 
     def get(self, repository: Repository, reference: Digest | str) -> Stored:
         """Raises MANIFEST_UNKNOWN (404)."""
@@ -150,8 +158,9 @@ class Manifests:
         digest: Digest,
         actor: Actor = NOBODY,
         precondition: Precondition = ALWAYS,
+        reason: str = "",
     ) -> None:
-        """Delete a manifest and the tags that name it.
+        """Delete a manifest and the tags that name it; it can be restored where there is a `trash`.
 
         Raises MANIFEST_UNKNOWN (404), MANIFEST_INVALID (412), or DENIED (405) while an index names it.
         """
@@ -163,7 +172,7 @@ class Manifests:
             if row is None:
                 raise unknown_manifest(digest)
             precondition.check(f"the manifest {digest}", digest)
-            if self._try_delete(repository, row, actor):
+            if self._try_delete(repository, row, actor, reason):
                 return
         raise busy()
 
@@ -176,7 +185,7 @@ class Manifests:
             if row is None:
                 raise unknown_manifest(tag)
             precondition.check(f"the tag {tag}", row.digest)
-            if not self.transactions.write(_untag_changes(repository, row.digest, [tag], actor)):
+            if not self.transactions.write(self._untag_changes(repository, row.digest, [tag], actor)):
                 return
         raise busy()
 
@@ -226,8 +235,8 @@ class Manifests:
         if not moving:
             return True
         counts = count_changes(push.repository, tags={**_left(moving, survey), push.digest: len(moving)})
-        told = _told(push, "tag", moving, survey)
-        return not self.transactions.write([*_tag_changes(push, moving, survey), *counts, told])
+        told = _told(push, push.action or "tag", moving, survey)
+        return not self.transactions.write([*self._tag_changes(push, moving, survey), *counts, told])
 
     def _put_new(self, push: Push, survey: Survey, holds: Sequence[Held]) -> bool:
         row = self._row(push, holds)
@@ -258,7 +267,8 @@ class Manifests:
 
     def _around(self, push: Push, moving: Sequence[str], survey: Survey) -> list[Change]:
         """The rows beside the manifest's own: tags, referrer, repository."""
-        changes: list[Change] = [*_tag_changes(push, moving, survey), _told(push, "push", moving, survey)]
+        told = _told(push, push.action or "push", moving, survey)
+        changes: list[Change] = [*self._tag_changes(push, moving, survey), told]
         subject = push.manifest.subject
         if subject is not None:
             descriptor = push.manifest.referrer_descriptor(push.digest)
@@ -289,32 +299,77 @@ class Manifests:
         if row.storage_key:
             self.objects.delete(row.storage_key)
 
-    def _try_delete(self, repository: Repository, row: ManifestRow, actor: Actor) -> bool:
+    def _try_delete(self, repository: Repository, row: ManifestRow, actor: Actor, reason: str) -> bool:
         if row.parents:
             message = f"{row.parents} index(es) here name this manifest; delete those first"
             raise RegistryError(ErrorCode.DENIED, message, ({"digest": row.digest},), status=405)
         tags = self.tags.naming(repository, row.digest) if row.tags else []
-        if len(tags) > TRANSACTION_LIMIT // 2:
-            for first in range(0, len(tags), TRANSACTION_LIMIT - 2):
-                some = tags[first : first + TRANSACTION_LIMIT - 2]
-                self.transactions.write(_untag_changes(repository, row.digest, some, actor))
+        if len(tags) > TRANSACTION_LIMIT // 3:
+            self._untag_most(repository, row.digest, tags, actor)
             return False
-        around: list[Change] = [RemoveTag(repository, tag, row.digest) for tag in tags]
-        around.append(WriteAudit(repository, actor, "delete", row.digest, {"tags": tags}))
+        around: list[Change] = self._removed(repository, tags, row.digest, actor, "delete")
+        around.append(WriteAudit(repository, actor, "delete", row.digest, _why(tags, reason)))
         if row.subject is not None:
             around.append(RemoveReferrer(repository, row.subject, row.digest))
         before, count = (LIVE, row.held), len(tags)
         counts = hold_changes(repository, row.holds, step=-1)
+        if self.trash is not None:
+            room = TRANSACTION_LIMIT - 1 - len(around) - len(counts)
+            kept = self.trash.keep(repository, row, Deletion(tuple(tags), actor.id, reason), room)
+            if kept is None:
+                return False
+            around += kept
         if 1 + len(around) + len(counts) > TRANSACTION_LIMIT:
             leaving = MoveManifest(repository, row.digest, before, (RELEASING, row.held), tags=count)
             if self.transactions.write([leaving, *around]):
                 return False
-            self.staging.release(repository, replace(row, state=RELEASING, tags=0))
+            kept_row = replace(row, storage_key=None) if self.trash else row
+            self.staging.release(repository, replace(kept_row, state=RELEASING, tags=0))
             return True
         if self.transactions.write([RemoveManifest(repository, row.digest, before, count), *around, *counts]):
             return False
-        self._forget(row)
+        if self.trash is None:
+            self._forget(row)
         return True
+
+    def _untag_most(self, repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor) -> None:
+        step = (TRANSACTION_LIMIT - 2) // 2
+        for first in range(0, len(tags), step):
+            some = tags[first : first + step]
+            self.transactions.write(self._untag_changes(repository, digest, some, actor))
+
+    def _tag_changes(self, push: Push, moving: Iterable[str], survey: Survey) -> list[Change]:
+        changes: list[Change] = []
+        at, action = int(self.clock() * 1000), push.action or "push"
+        for tag in moving:
+            before = survey.tags.get(tag)
+            row = TagRow(
+                tag=tag,
+                digest=push.digest,
+                media_type=push.manifest.media_type,
+                size=len(push.manifest.raw),
+                version=before.version + 1 if before else 1,
+            )
+            previous = before.digest if before else None
+            changes.append(PutTag(push.repository, row, previous))
+            move = TagMove(tag, at, push.digest, previous, push.actor.id, action)
+            changes.append(TellMove(push.repository, move))
+        return changes
+
+    def _removed(
+        self, repository: Repository, tags: Sequence[str], digest: Digest, actor: Actor, action: str
+    ) -> list[Change]:
+        at = int(self.clock() * 1000)
+        moves = (TagMove(tag, at, None, digest, actor.id, action) for tag in tags)
+        removed: list[Change] = [RemoveTag(repository, tag, digest) for tag in tags]
+        return [*removed, *(TellMove(repository, move) for move in moves)]
+
+    def _untag_changes(
+        self, repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor
+    ) -> list[Change]:
+        removed = self._removed(repository, tags, digest, actor, "untag")
+        told = WriteAudit(repository, actor, "untag", tags[0], {"tags": list(tags), "digest": digest})
+        return [*removed, CountManifest(repository, digest, tags=-len(tags)), told]
 
 
 def _check_precondition(push: Push, survey: Survey) -> None:
@@ -351,25 +406,8 @@ def _left(moving: Iterable[str], survey: Survey) -> dict[Digest, int]:
     return counts
 
 
-def _tag_changes(push: Push, moving: Iterable[str], survey: Survey) -> list[PutTag]:
-    changes = []
-    for tag in moving:
-        before = survey.tags.get(tag)
-        row = TagRow(
-            tag=tag,
-            digest=push.digest,
-            media_type=push.manifest.media_type,
-            size=len(push.manifest.raw),
-            version=before.version + 1 if before else 1,
-        )
-        changes.append(PutTag(push.repository, row, before.digest if before else None))
-    return changes
-
-
-def _untag_changes(repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor) -> list[Change]:
-    removed = [RemoveTag(repository, tag, digest) for tag in tags]
-    told = WriteAudit(repository, actor, "untag", tags[0], {"tags": list(tags), "digest": digest})
-    return [*removed, CountManifest(repository, digest, tags=-len(tags)), told]
+def _why(tags: Sequence[str], reason: str) -> dict[str, object]:
+    return {"tags": list(tags), "reason": reason} if reason else {"tags": list(tags)}
 
 
 def _told(push: Push, action: str, moving: Sequence[str], survey: Survey) -> WriteAudit:

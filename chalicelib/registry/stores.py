@@ -19,12 +19,14 @@ class Link:
     """A blob as one repository sees it; `references` counts the manifests there that name it.
 
     As its account sees it, they are the repositories that have it: with none, nobody may have it from there.
+    `idle`: the second in which the last of them may have gone, 0 while there are some for certain.
     """
 
     digest: Digest
     size: int
     storage_key: str
     references: int = 0
+    idle: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,58 @@ class ManifestRow:
     tags: int = 0
     parents: int = 0
     pushed_by: str = ""
+
+
+KEPT: Final = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class TrashRow:
+    """A deleted manifest that can be restored until `due`; the account keeps the first `held` of its blobs.
+
+    `staging` until its manifest is deleted, then `kept`, at last `releasing`. `deleted` and `due` are epoch
+    seconds; `children` are what it named as an index.
+    """
+
+    digest: Digest
+    media_type: str
+    size: int
+    state: str
+    raw: bytes | None = None
+    storage_key: str | None = None
+    subject: Digest | None = None
+    blobs: tuple[Digest, ...] = ()
+    children: tuple[Digest, ...] = ()
+    held: int = 0
+    tags: tuple[str, ...] = ()
+    deleted: int = 0
+    due: int = 0
+    deleted_by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TagMove:
+    """What a tag came to name, and when (epoch milliseconds); None: it was deleted."""
+
+    tag: str
+    at: int
+    digest: Digest | None
+    previous: Digest | None
+    actor: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of an account: `bytes` of its stored blobs, and what is `free` of `limit`; below 0 once it fell."""
+
+    bytes: int
+    limit: int
+
+    @property
+    def free(self) -> int:
+        return self.limit - self.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +260,33 @@ class LinkStore(Protocol):
     def get(self, repository: Repository, digest: Digest) -> Link | None: ...
     def blob(self, account: str, digest: Digest) -> Link | None:
         """The account's copy, whatever repositories link it."""
+        ...
+
+
+class TrashStore(Protocol):
+    def get(self, repository: Repository, digest: Digest) -> TrashRow | None: ...
+    def page(self, repository: Repository, after: str, limit: int) -> list[TrashRow]:
+        """By digest, without their bytes; consistent."""
+        ...
+
+
+class HistoryStore(Protocol):
+    def moves(self, repository: Repository, tag: str, until: int, limit: int) -> list[TagMove]:
+        """Those of `tag` no later than `until` (epoch milliseconds), newest first; one query."""
+        ...
+
+
+class UsageStore(Protocol):
+    def get(self, account: str) -> Usage | None: ...
+    def open(self, account: str, limit: int) -> None:
+        """Begin to count, from what is stored; nothing where it is counted already.
+
+        Until then nothing can be charged, so that no blob comes in while they are summed.
+        """
+        ...
+
+    def limit(self, account: str, limit: int) -> Usage | None:
+        """From now on; None where nothing is counted yet."""
         ...
 
 

@@ -12,13 +12,16 @@ from chalicelib.registry.parts import MINIMUM_PART
 from chalicelib.wiring import Deployment
 from tests.properties.memory_stores import (
     Memory,
+    MemoryHistoryStore,
     MemoryLinkStore,
     MemoryManifestStore,
     MemoryObjectStore,
     MemoryRepositoryStore,
     MemoryTagStore,
     MemoryTransactions,
+    MemoryTrashStore,
     MemoryUploadStore,
+    MemoryUsageStore,
 )
 from tests.properties.stores_under_test import Stores
 
@@ -32,6 +35,9 @@ def in_memory() -> Stores:
         tags=MemoryTagStore(memory),
         links=MemoryLinkStore(memory),
         repositories=MemoryRepositoryStore(memory),
+        trash=MemoryTrashStore(memory),
+        history=MemoryHistoryStore(memory),
+        usages=MemoryUsageStore(memory),
         uploads=MemoryUploadStore(memory),
         objects=objects,
         multipart=objects,
@@ -46,6 +52,9 @@ def of_deployment(deployment: Deployment) -> Stores:
         tags=services.manifests.tags,
         links=services.blobs.links,
         repositories=services.discovery.repositories,
+        trash=deployment.trash.rows,
+        history=deployment.history,
+        usages=deployment.quota.usages,
         uploads=services.uploads.sessions,
         objects=services.uploads.objects,
         multipart=services.uploads.multipart,
@@ -57,7 +66,8 @@ def deployment() -> Iterator[Deployment]:
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        deployment = Deployment(Settings(token_keys=(b"key of the tests".ljust(32),), create_on_push=True))
+        settings = Settings(token_keys=(b"key of the tests".ljust(32),), create_on_push=True)
+        deployment = Deployment(settings, clock=Memory().clock)
         deployment.prepare()
         yield deployment
 

@@ -14,7 +14,17 @@ import pytest
 from chalicelib.registry import direct, verification
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.direct import DirectUploads
-from chalicelib.registry.stores import OPEN, PUBLISHED, VERIFYING, CheckedPart, DirectRow, Presigned, Stat
+from chalicelib.registry.quota import Quota
+from chalicelib.registry.stores import (
+    OPEN,
+    PUBLISHED,
+    VERIFYING,
+    CheckedPart,
+    DirectRow,
+    Presigned,
+    Stat,
+    Usage,
+)
 from chalicelib.registry.verification import Verifier
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -25,6 +35,7 @@ from tests.properties.memory_stores import (
     MemoryLinkStore,
     MemoryObjectStore,
     MemoryTransactions,
+    MemoryUsageStore,
 )
 from tests.properties.registry_in_memory import CountedSecrets
 
@@ -173,7 +184,9 @@ class DirectInMemory:
         links: Any = Stopping(MemoryLinkStore(memory))
         transactions: Any = Stopping(MemoryTransactions(memory))
         objects: Any = Stopping(MemoryObjectStore(memory, 1))
-        self.blobs = Blobs(links, objects, transactions)
+        memory.usage["account"] = Usage(0, 10**9)
+        quota = Quota(MemoryUsageStore(memory), lambda _: 10**9)
+        self.blobs = Blobs(links, objects, transactions, quota)
         self.verifier = Verifier(sessions, checked, checked, self.blobs, self._key, self._clock)
         self.uploads = DirectUploads(
             sessions=sessions,

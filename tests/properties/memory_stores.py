@@ -13,23 +13,30 @@ from typing import Any
 
 from chalicelib.aws.manifest_store import PAGE_BYTES
 from chalicelib.registry.changes import (
+    BuryObject,
     Change,
+    Charge,
     CountBlob,
     CountLink,
     CountManifest,
     EndDirect,
     EndUpload,
     MoveManifest,
+    MoveTrash,
     NameRepository,
     PutBlob,
     PutLink,
     PutManifest,
     PutReferrer,
     PutTag,
+    PutTrash,
+    RemoveBlob,
     RemoveLink,
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    RemoveTrash,
+    TellMove,
     WriteAudit,
 )
 from chalicelib.registry.stores import (
@@ -39,8 +46,11 @@ from chalicelib.registry.stores import (
     Link,
     ManifestRow,
     Survey,
+    TagMove,
     TagRow,
+    TrashRow,
     UploadRow,
+    Usage,
 )
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -94,6 +104,13 @@ class Memory:
     links: dict[tuple[str, Digest], Link] = field(default_factory=dict)
     blobs: dict[tuple[str, Digest], Link] = field(default_factory=dict)
     blob_links: dict[tuple[str, Digest], int] = field(default_factory=dict)
+    blob_keeps: dict[tuple[str, Digest], int] = field(default_factory=dict)
+    trash: dict[tuple[str, Digest], TrashRow] = field(default_factory=dict)
+    history: list[TellMove] = field(default_factory=list)
+    usage: dict[str, Usage] = field(default_factory=dict)
+    buried: set[str] = field(default_factory=set)
+    idle_manifests: dict[tuple[str, Digest], int] = field(default_factory=dict)
+    clock: Callable[[], float] = lambda: 1000.0
     audit: list[WriteAudit] = field(default_factory=list)
     repositories: set[tuple[str, str]] = field(default_factory=set)
     uploads: dict[str, Session] = field(default_factory=dict)
@@ -126,12 +143,12 @@ def row_of(change: Change) -> tuple[object, ...]:
     match change:
         case PutBlob(account, link):
             return "blobs", account, link.digest
-        case CountBlob(account, digest):
+        case CountBlob(account, digest) | RemoveBlob(account, digest):
             return "blobs", account, digest
-        case EndUpload(session) | EndDirect(session):
-            return "uploads", session
-        case WriteAudit():
-            return "audit", str(id(change))
+        case Charge(key) | BuryObject(key) | EndUpload(key) | EndDirect(key):
+            return _TABLES[type(change)], key
+        case WriteAudit() | TellMove():
+            return _TABLES[type(change)], str(id(change))
     return _TABLES[type(change)], change.repository.name, *_range_key(change)
 
 
@@ -148,6 +165,15 @@ _TABLES: dict[type, str] = {
     CountLink: "links",
     RemoveLink: "links",
     NameRepository: "repositories",
+    PutTrash: "trash",
+    MoveTrash: "trash",
+    RemoveTrash: "trash",
+    Charge: "usage",
+    BuryObject: "buried",
+    EndUpload: "uploads",
+    EndDirect: "uploads",
+    WriteAudit: "audit",
+    TellMove: "history",
 }
 
 
@@ -159,7 +185,7 @@ def _range_key(change: Any) -> tuple[object, ...]:
             return (row.tag,)
         case RemoveTag():
             return (change.tag,)
-        case PutManifest(_, row) | PutLink(_, row):
+        case PutManifest(_, row) | PutLink(_, row) | PutTrash(_, row):
             return (row.digest,)
         case NameRepository():
             return ()
@@ -171,15 +197,15 @@ def _holds(memory: Memory, change: Change) -> bool:
     match change:
         case MoveManifest() | RemoveManifest() | CountManifest():
             return _manifest_holds(memory, change)
-        case PutTag() | RemoveTag():
-            return _tag_holds(memory, change)
-        case PutManifest() | PutLink() | PutBlob():
-            return row_of(change)[1:] not in getattr(memory, str(row_of(change)[0]))
-        case CountLink() | RemoveLink() | CountBlob():
-            return _blob_holds(memory, change)
         case EndUpload() | EndDirect():
             return _session_holds(memory, change)
-    return True
+        case PutManifest() | PutLink() | PutBlob() | PutTrash():
+            return row_of(change)[1:] not in getattr(memory, str(row_of(change)[0]))
+        case MoveTrash() | RemoveTrash() | Charge():
+            return _trash_holds(memory, change)
+        case CountLink() | RemoveLink() | CountBlob() | RemoveBlob():
+            return _blob_holds(memory, change)
+    return not isinstance(change, PutTag | RemoveTag) or _tag_holds(memory, change)
 
 
 def _session_holds(memory: Memory, change: EndUpload | EndDirect) -> bool:
@@ -189,12 +215,26 @@ def _session_holds(memory: Memory, change: EndUpload | EndDirect) -> bool:
     return change.session in sessions and sessions[change.session].writer == change.writer
 
 
-def _blob_holds(memory: Memory, change: CountLink | RemoveLink | CountBlob) -> bool:
-    if isinstance(change, CountBlob):
-        blob = memory.blobs.get((change.account, change.digest))
-        return blob is not None and change.storage_key in {None, blob.storage_key}
+def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash | Charge) -> bool:
+    if isinstance(change, Charge):
+        usage = memory.usage.get(change.account)
+        return usage is not None and (change.bytes <= 0 or usage.free >= change.bytes)
+    row = memory.trash.get((change.repository.name, change.digest))
+    return row is not None and (row.state, row.held) == change.before and change.due in {None, row.due}
+
+
+def _blob_holds(memory: Memory, change: CountLink | RemoveLink | CountBlob | RemoveBlob) -> bool:
+    if isinstance(change, CountBlob | RemoveBlob):
+        key = change.account, change.digest
+        blob = memory.blobs.get(key)
+        if isinstance(change, CountBlob) or blob is None:
+            return blob is not None and change.storage_key in {None, blob.storage_key}
+        is_unused = not memory.blob_links[key] and not memory.blob_keeps[key]
+        return is_unused and (change.storage_key, change.idle) == (blob.storage_key, blob.idle)
     link = memory.links.get((change.repository.name, change.digest))
-    return link is not None and (isinstance(change, CountLink) or not link.references)
+    if link is None or isinstance(change, CountLink):
+        return link is not None
+    return not link.references and change.idle in {None, link.idle}
 
 
 def _manifest_holds(memory: Memory, change: MoveManifest | RemoveManifest | CountManifest) -> bool:
@@ -219,14 +259,13 @@ def _make(memory: Memory, change: Change) -> None:
     match change:
         case PutManifest(repository, row):
             memory.manifests[repository.name, row.digest] = row
+            _mark_manifest(memory, (repository.name, row.digest))
         case MoveManifest() | CountManifest():
             _update_manifest(memory, change)
         case PutReferrer(repository, subject, digest, descriptor):
             memory.referrers[repository.name, subject, digest] = descriptor
         case PutTag(repository, row, _):
             memory.tags[repository.name, row.tag] = row
-        case WriteAudit():
-            memory.audit.append(change)
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
         case EndDirect(session, _, expires):
@@ -234,21 +273,63 @@ def _make(memory: Memory, change: Change) -> None:
         case PutLink() | CountLink() | PutBlob() | CountBlob():
             _make_blob(memory, change)
         case _:
+            _tell(memory, change)
+
+
+def _tell(memory: Memory, change: Change) -> None:
+    match change:
+        case WriteAudit():
+            memory.audit.append(change)
+        case TellMove():
+            memory.history.append(change)
+        case BuryObject(key):
+            memory.buried.add(key)
+        case Charge(account, size):
+            usage = memory.usage[account]
+            memory.usage[account] = replace(usage, bytes=usage.bytes + size)
+        case PutTrash(repository, row):
+            memory.trash[repository.name, row.digest] = row
+        case MoveTrash():
+            _move_trash(memory, change)
+        case _:
             _remove(memory, change)
 
 
+def _move_trash(memory: Memory, change: MoveTrash) -> None:
+    key = change.repository.name, change.digest
+    row, told = memory.trash[key], change.row
+    state, held = change.after
+    if told is not None:
+        row = replace(row, tags=told.tags, deleted=told.deleted, due=told.due, storage_key=told.storage_key)
+        row = replace(row, deleted_by=told.deleted_by, reason=told.reason)
+    memory.trash[key] = replace(row, state=state, held=held)
+
+
 def _make_blob(memory: Memory, change: PutLink | CountLink | PutBlob | CountBlob) -> None:
+    now = int(memory.clock())
     match change:
         case PutLink(repository, link):
-            memory.links[repository.name, link.digest] = replace(link, references=0)
+            memory.links[repository.name, link.digest] = replace(link, references=0, idle=now)
         case CountLink(repository, digest, references):
             link = memory.links[repository.name, digest]
-            memory.links[repository.name, digest] = replace(link, references=link.references + references)
+            idle = now if references < 0 else 0
+            counted = replace(link, references=link.references + references, idle=idle)
+            memory.links[repository.name, digest] = counted
         case PutBlob(account, link):
-            memory.blobs[account, link.digest] = replace(link, references=0)
+            memory.blobs[account, link.digest] = replace(link, references=0, idle=0)
             memory.blob_links[account, link.digest] = 1
-        case CountBlob(account, digest, links):
+            memory.blob_keeps[account, link.digest] = 0
+        case CountBlob(account, digest, links, _, kept):
             memory.blob_links[account, digest] += links
+            memory.blob_keeps[account, digest] += kept
+            idle = now if min(links, kept) < 0 else 0
+            memory.blobs[account, digest] = replace(memory.blobs[account, digest], idle=idle)
+
+
+def _mark_manifest(memory: Memory, key: tuple[str, Digest]) -> None:
+    memory.idle_manifests.pop(key, None)
+    if memory.manifests[key].state != LIVE:
+        memory.idle_manifests[key] = int(memory.clock())
 
 
 def _update_manifest(memory: Memory, change: MoveManifest | CountManifest) -> None:
@@ -257,6 +338,7 @@ def _update_manifest(memory: Memory, change: MoveManifest | CountManifest) -> No
     if isinstance(change, MoveManifest):
         state, held = change.after
         memory.manifests[key] = replace(row, state=state, held=held, tags=change.new_tags)
+        _mark_manifest(memory, key)
     else:
         memory.manifests[key] = replace(
             row, tags=row.tags + change.tags, parents=row.parents + change.parents
@@ -267,6 +349,12 @@ def _remove(memory: Memory, change: Change) -> None:
     match change:
         case RemoveManifest(repository, digest):
             del memory.manifests[repository.name, digest]
+            memory.idle_manifests.pop((repository.name, digest), None)
+        case RemoveTrash(repository, digest):
+            del memory.trash[repository.name, digest]
+        case RemoveBlob(account, digest):
+            key = account, digest
+            del memory.blobs[key], memory.blob_links[key], memory.blob_keeps[key]
         case RemoveReferrer(repository, subject, digest):
             memory.referrers.pop((repository.name, subject, digest), None)
         case RemoveTag(repository, tag, _):
@@ -364,6 +452,53 @@ class MemoryLinkStore:
     def blob(self, account: str, digest: Digest) -> Link | None:
         kept = self._memory.blobs.get((account, digest))
         return kept and replace(kept, references=self._memory.blob_links[account, digest])
+
+
+class MemoryTrashStore:
+    """`TrashStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._trash = memory.trash
+
+    def get(self, repository: Repository, digest: Digest) -> TrashRow | None:
+        return self._trash.get((repository.name, digest))
+
+    def page(self, repository: Repository, after: str, limit: int) -> list[TrashRow]:
+        keys = sorted(key for key in self._trash if key[0] == repository.name and key[1] > after)
+        return [replace(self._trash[key], raw=None) for key in keys[:limit]]
+
+
+class MemoryHistoryStore:
+    """`HistoryStore`; two moves of one millisecond stay in their order."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._history = memory.history
+
+    def moves(self, repository: Repository, tag: str, until: int, limit: int) -> list[TagMove]:
+        told = (one.move for one in self._history if one.repository.name == repository.name)
+        found = [move for move in told if move.tag == tag and move.at <= until]
+        found.reverse()
+        return sorted(found, key=lambda move: -move.at)[:limit]
+
+
+class MemoryUsageStore:
+    """`UsageStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def get(self, account: str) -> Usage | None:
+        return self._memory.usage.get(account)
+
+    def open(self, account: str, limit: int) -> None:
+        stored = sum(blob.size for (owner, _), blob in self._memory.blobs.items() if owner == account)
+        self._memory.usage.setdefault(account, Usage(stored, limit))
+
+    def limit(self, account: str, limit: int) -> Usage | None:
+        before = self._memory.usage.get(account)
+        if before is not None:
+            self._memory.usage[account] = replace(before, limit=limit)
+        return self._memory.usage.get(account)
 
 
 class MemoryUploadStore:

@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import pytest
 
-from chalicelib.registry import manifests, parts, staging, uploads
+from chalicelib.registry import manifests, parts, staging, trash, uploads
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.quota import Quota
 from chalicelib.registry.staging import Staging
-from chalicelib.registry.stores import LIVE, Held, ManifestRow
+from chalicelib.registry.stores import LIVE, STAGING, Held, ManifestRow, Usage
+from chalicelib.registry.trash import Trash
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -29,7 +31,9 @@ from tests.properties.memory_stores import (
     MemoryObjectStore,
     MemoryTagStore,
     MemoryTransactions,
+    MemoryTrashStore,
     MemoryUploadStore,
+    MemoryUsageStore,
 )
 
 LIMIT: Final = 8
@@ -53,6 +57,7 @@ def small_limits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifests, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(staging, "STEP", LIMIT - 1)
+        patch.setattr(trash, "STEP", LIMIT - 1)
         patch.setattr(manifests, "INLINE_LIMIT", INLINE)
         patch.setattr(parts, "PART_SIZE", PART_SIZE)
         patch.setattr(parts, "MINIMUM_PART", MINIMUM_PART)
@@ -78,11 +83,22 @@ class RegistryInMemory:
         rows: Any = Stopping(MemoryManifestStore(memory))
         tags: Any = Stopping(MemoryTagStore(memory))
         links: Any = Stopping(MemoryLinkStore(memory))
+        trash: Any = Stopping(MemoryTrashStore(memory))
         sessions: Any = Stopping(MemoryUploadStore(memory))
-        self.blobs = Blobs(links, objects, transactions)
+        usages: Any = Stopping(MemoryUsageStore(memory))
+        memory.clock = lambda: self.now
+        memory.usage["account"] = Usage(0, 10**9)
+        self.blobs = Blobs(links, objects, transactions, Quota(usages, lambda _: 10**9))
         self.uploads = Uploads(sessions, objects, objects, self.blobs, self._blob_key, lambda: self.now)
         self.manifests = Manifests(
-            rows, tags, objects, transactions, Staging(rows, objects, transactions), self._manifest_key
+            rows,
+            tags,
+            objects,
+            transactions,
+            Staging(rows, objects, transactions),
+            self._manifest_key,
+            trash=Trash(trash, transactions, clock=lambda: self.now),
+            clock=lambda: self.now,
         )
 
     def _blob_key(self, _repository: Repository, session: str, writer: str) -> str:
@@ -123,6 +139,11 @@ def check_blobs(memory: Memory) -> None:
         check_bytes(memory, digest, None, blob.storage_key, blob.size)
         names = [name for name, linked in memory.links if linked == digest]
         assert memory.blob_links[account, digest] == len(names)
+        keeps = [row for row in memory.trash.values() if digest in row.blobs[: row.held]]
+        assert memory.blob_keeps[account, digest] == len(keeps)
+    for account, usage in memory.usage.items():
+        stored = sum(blob.size for (owner, _), blob in memory.blobs.items() if owner == account)
+        assert usage.bytes == stored
     for (_, digest), link in memory.links.items():
         assert link.storage_key == memory.blobs["account", digest].storage_key
 
@@ -180,13 +201,15 @@ def check_referrers(memory: Memory) -> None:
 
 def check_keys(memory: Memory) -> None:
     """No bytes that a row names are deleted, whatever its state."""
-    for row in memory.manifests.values():
-        assert row.storage_key is None or row.storage_key in memory.objects
+    for row in (*memory.manifests.values(), *memory.trash.values()):
+        if row.state != STAGING:
+            assert row.storage_key is None or row.storage_key in memory.objects
 
 
 def named_keys(memory: Memory) -> set[str]:
     """Every S3 key that some row names."""
     keys = {row.storage_key for row in memory.manifests.values()}
+    keys |= {row.storage_key for row in memory.trash.values()} | memory.buried
     keys |= {blob.storage_key for blob in memory.blobs.values()}
     keys |= {session.row.tail_key for session in memory.uploads.values()}
     keys |= {one.row.verified.storage_key for one in memory.uploads.values() if one.row.verified}

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from chalicelib.registry.changes import Transactions
 from chalicelib.registry.stores import (
+    HistoryStore,
     LinkStore,
     ManifestStore,
     MultipartStore,
     ObjectStore,
     RepositoryStore,
     TagStore,
+    TrashStore,
     UploadStore,
+    UsageStore,
 )
 
 
@@ -23,6 +26,9 @@ class Stores:
     tags: TagStore
     links: LinkStore
     repositories: RepositoryStore
+    trash: TrashStore
+    history: HistoryStore
+    usages: UsageStore
     uploads: UploadStore
     objects: ObjectStore
     multipart: MultipartStore

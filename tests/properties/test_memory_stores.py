@@ -15,26 +15,34 @@ from hypothesis import strategies as st
 
 from chalicelib.registry.changes import (
     NOBODY,
+    BuryObject,
     Change,
+    Charge,
     CountBlob,
     CountLink,
     CountManifest,
     EndUpload,
     MoveManifest,
+    MoveTrash,
     NameRepository,
     PutBlob,
     PutLink,
     PutManifest,
     PutReferrer,
     PutTag,
+    PutTrash,
+    RemoveBlob,
     RemoveLink,
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    RemoveTrash,
+    TellMove,
     WriteAudit,
 )
 from chalicelib.registry.parts import MINIMUM_PART
 from chalicelib.registry.stores import (
+    KEPT,
     LIVE,
     RELEASING,
     STAGING,
@@ -42,7 +50,9 @@ from chalicelib.registry.stores import (
     Link,
     ManifestRow,
     Part,
+    TagMove,
     TagRow,
+    TrashRow,
     UploadRow,
 )
 from chalicelib.spec.digest import Digest
@@ -56,10 +66,14 @@ TAGS = ["latest", "v1", "V1"]
 SESSIONS = ["session-1", "session-2"]
 WRITERS = ["writer-1", "writer-2"]
 STATES = [LIVE, STAGING, RELEASING]
+# What the clocks of both say.
+NOW = 1000
 
 digests = st.sampled_from(DIGESTS)
 steps = st.sampled_from([-1, 1])
 marks = st.tuples(st.sampled_from(STATES), st.integers(0, 2))
+lies = st.tuples(st.sampled_from([KEPT, STAGING, RELEASING]), st.integers(0, 2))
+dues = st.sampled_from([None, 4, 5])
 
 
 def manifest_rows() -> st.SearchStrategy[ManifestRow]:
@@ -77,6 +91,35 @@ def manifest_rows() -> st.SearchStrategy[ManifestRow]:
         tags=st.integers(0, 1),
         parents=st.integers(0, 1),
         pushed_by=st.sampled_from(["", "somebody"]),
+    )
+
+
+def trash_rows() -> st.SearchStrategy[TrashRow]:
+    return st.builds(
+        TrashRow,
+        digest=digests,
+        media_type=st.just("text/plain"),
+        size=st.just(7),
+        state=st.sampled_from([KEPT, STAGING, RELEASING]),
+        raw=st.sampled_from([None, b"{}"]),
+        storage_key=st.sampled_from([None, "manifests/key"]),
+        subject=st.none() | digests,
+        blobs=st.lists(digests, max_size=2).map(tuple),
+        children=st.lists(digests, max_size=2).map(tuple),
+        held=st.integers(0, 2),
+        tags=st.lists(st.sampled_from(TAGS), max_size=2).map(tuple),
+        deleted=st.integers(1, 3),
+        due=st.integers(4, 5),
+        deleted_by=st.sampled_from(["", "somebody"]),
+        reason=st.sampled_from(["", "a reason"]),
+    )
+
+
+def tag_moves() -> st.SearchStrategy[TagMove]:
+    """Of different times: two of one millisecond have no order."""
+    times = st.integers(1, 10**12)
+    return st.builds(
+        TagMove, st.sampled_from(TAGS), times, st.none() | digests, st.none() | digests, st.just("somebody")
     )
 
 
@@ -104,9 +147,16 @@ def changes(repository: Repository) -> st.SearchStrategy[Change]:
         st.builds(WriteAudit, r, st.just(NOBODY), st.just("push"), digests),
         st.builds(NameRepository, r),
         st.builds(PutLink, r, links()),
-        st.builds(RemoveLink, r, digests),
+        st.builds(RemoveLink, r, digests, st.sampled_from([None, NOW, 1])),
         st.builds(PutBlob, account, links()),
-        st.builds(CountBlob, account, digests, steps, st.sampled_from([None, "key-1"])),
+        st.builds(CountBlob, account, digests, steps, st.sampled_from([None, "key-1"]), st.integers(-1, 1)),
+        st.builds(RemoveBlob, account, digests, st.sampled_from(["key-1", "key-2"]), st.just(NOW)),
+        st.builds(Charge, account, st.integers(-4, 6)),
+        st.builds(BuryObject, st.sampled_from(["key-1", "key-2"])),
+        st.builds(PutTrash, r, trash_rows()),
+        st.builds(MoveTrash, r, digests, lies, lies, st.none() | trash_rows(), dues),
+        st.builds(RemoveTrash, r, digests, lies, dues),
+        st.builds(TellMove, r, tag_moves()),
         st.builds(EndUpload, sessions, st.sampled_from(WRITERS)),
     )
 
@@ -125,6 +175,11 @@ def contents(stores: Stores, repository: Repository) -> list[Any]:
         [stores.links.get(repository, digest) for digest in DIGESTS],
         [stores.links.blob(repository.account, digest) for digest in DIGESTS],
         [stores.uploads.get(repository.name + session) for session in SESSIONS],
+        [stores.trash.get(repository, digest) for digest in DIGESTS],
+        stores.trash.page(repository, "", 2),
+        [stores.history.moves(repository, tag, 10**12, 20) for tag in TAGS],
+        stores.history.moves(repository, "v1", 10**11, 1),
+        stores.usages.get(repository.account),
         stores.repositories.exists(repository),
         stores.repositories.page(repository.account, "", 10),
     ]
@@ -138,6 +193,7 @@ def test_transactions_are_refused_and_made_alike(
     name = os.urandom(6).hex()
     repository = Repository(f"account-{name}", f"registry-{name}/app")
     for kind in (memory, adapters):
+        kind.usages.open(repository.account, 9)
         for session, writer in zip(SESSIONS, WRITERS, strict=True):
             kind.uploads.create(UploadRow(repository.name + session, repository))
             kind.uploads.acquire(repository.name + session, writer, now=1, lease=2)

@@ -1,0 +1,53 @@
+"""What accounts use: `registry.stores.UsageStore` on DynamoDB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynamodb.exceptions import PutError, UpdateError
+
+from chalicelib.aws.conditions import check_lost
+from chalicelib.aws.reads import Reads
+from chalicelib.aws.tables import Tables
+from chalicelib.registry.stores import Usage
+
+
+class DynamoUsageStore:
+    """`free` moves with the limit, and never without it."""
+
+    def __init__(self, tables: Tables, reads: Reads) -> None:
+        self._tables, self._reads = tables, reads
+
+    def get(self, account: str) -> Usage | None:
+        model = self._reads.get(self._tables.usage, account)
+        return None if model is None else _usage(model)
+
+    def open(self, account: str, limit: int) -> None:
+        table = self._tables.usage
+        stored = self._stored(account)
+        try:
+            model = table(account=account, bytes=stored, free=limit - stored, level=0)
+            model.save(condition=table.account.does_not_exist())
+        except PutError as error:
+            check_lost(error)
+
+    def limit(self, account: str, limit: int) -> Usage | None:
+        table: Any = self._tables.usage
+        while (before := self.get(account)) is not None and before.limit != limit:
+            model = table(account)
+            # The sum of the two is the limit, so this holds for as long as it is `before.limit`.
+            same = (table.bytes == before.bytes) & (table.free == before.free)
+            try:
+                model.update([table.free.set(limit - before.bytes)], condition=same)
+            except UpdateError as error:
+                check_lost(error)
+        return before
+
+    def _stored(self, account: str) -> int:
+        table = self._tables.blobs
+        results = table.query(account, consistent_read=True, attributes_to_get=["size"])
+        return sum(int(model.size) for model in results)
+
+
+def _usage(model: Any) -> Usage:
+    return Usage(int(model.bytes), int(model.bytes) + int(model.free))
