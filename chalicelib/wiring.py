@@ -29,6 +29,7 @@ from chalicelib.aws.credential_store import DynamoCredentialStore
 from chalicelib.aws.idempotency_store import DynamoAnswerStore
 from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.manifest_store import DynamoManifestStore
+from chalicelib.aws.policy_store import DynamoPolicyStore
 from chalicelib.aws.provision import create_bucket, create_tables
 from chalicelib.aws.repository_store import DynamoRepositoryStore
 from chalicelib.aws.staged_store import S3StagedStore
@@ -108,6 +109,7 @@ class Deployment:
         blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions, self.quota)
         self.trash = Trash(DynamoTrashStore(self._tables, reads), transactions, clock=clock)
         self.history = DynamoHistoryStore(self._tables)
+        self.policies = DynamoPolicyStore(self._tables, reads)
         uploads = Uploads(
             DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key, clock
         )

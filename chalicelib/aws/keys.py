@@ -23,6 +23,7 @@ DynamoDB (`<prefix><table>`: hash key / range key):
     trash         account/repository / digest          deleted manifests; index due
     buried        shard / storage key                  objects that no row names any more
     usage         account
+    policies      account/registry or account/registry/repository or account#project / kind
     uploads       session                              index expiry
     credentials   id                                   index account-id: account / id
     revocations   "all" / credential id                what was taken away while tokens live

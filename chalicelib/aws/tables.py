@@ -270,6 +270,13 @@ class UsageModel(Model):
     level = NumberAttribute(default=0)
 
 
+class PolicyModel(Model):
+    scope = UnicodeAttribute(hash_key=True)
+    kind = UnicodeAttribute(range_key=True)
+    document = UnicodeAttribute()
+    version = NumberAttribute()
+
+
 class BuriedModel(Model):
     """Objects to be deleted from S3, a partition for each shard."""
 
@@ -401,6 +408,7 @@ class Tables:
     history: type[HistoryModel]
     usage: type[UsageModel]
     buried: type[BuriedModel]
+    policies: type[PolicyModel]
     uploads: type[UploadModel]
     direct: type[DirectModel]
     credentials: type[CredentialModel]
@@ -437,6 +445,7 @@ def bind(connection: Connection, prefix: str) -> Tables:
         history=bound(HistoryModel, "history"),
         usage=bound(UsageModel, "usage"),
         buried=bound(BuriedModel, "buried"),
+        policies=bound(PolicyModel, "policies"),
         uploads=bound(UploadModel, "uploads"),
         direct=bound(DirectModel, "uploads"),
         credentials=bound(CredentialModel, "credentials"),

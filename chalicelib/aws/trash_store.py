@@ -48,7 +48,7 @@ class DynamoTrashStore:
             repository_key(repository),
             table.digest > after if after else None,
             consistent_read=True,
-            attributes_to_get=_BARE,
+            attributes_to_get=list(_BARE),
             limit=limit,
         )
         return [trash_row(model) for model in results]

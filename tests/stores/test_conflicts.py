@@ -128,7 +128,7 @@ def test_throttled_push_is_429_and_says_when_to_come_back(driver: Driver, operat
 @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
 def test_transaction_cancelled_by_throttling_is_429(driver: Driver, reason: str) -> None:
     document = driver.image(seed=reason)
-    errors = [cancelled(reason, *[FINE] * 5)]
+    errors = [cancelled(reason, *[FINE] * 6)]
     with refusing(driver.deployment.dynamodb, "dynamodb", "TransactWriteItems", errors):
         answer = driver.put_manifest("v1", document)
     assert (answer.status, answer.codes) == (429, ["TOOMANYREQUESTS"])
@@ -138,7 +138,7 @@ def test_transaction_cancelled_by_throttling_is_429(driver: Driver, reason: str)
 def test_conflict_that_does_not_end_is_429(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver.deployment.services.blobs.transactions, "_sleep", lambda _: None)
     document = driver.image(seed="conflict")
-    errors = [cancelled(CONFLICT, *[FINE] * 5)] * CONFLICT_TRIES
+    errors = [cancelled(CONFLICT, *[FINE] * 6)] * CONFLICT_TRIES
     with refusing(driver.deployment.dynamodb, "dynamodb", "TransactWriteItems", errors):
         answer = driver.put_manifest("v1", document)
     assert (answer.status, answer.codes) == (429, ["TOOMANYREQUESTS"])
@@ -148,7 +148,7 @@ def test_conflict_that_does_not_end_is_429(driver: Driver, monkeypatch: pytest.M
 def test_transaction_cancelled_for_a_reason_of_ours_is_500(driver: Driver) -> None:
     """A bug of ours must not look as if waiting helped."""
     document = driver.image(seed="invalid")
-    errors = [cancelled("ValidationError", *[FINE] * 5)]
+    errors = [cancelled("ValidationError", *[FINE] * 6)]
     with refusing(driver.deployment.dynamodb, "dynamodb", "TransactWriteItems", errors):
         assert driver.put_manifest("v1", document).status == 500
 

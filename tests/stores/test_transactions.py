@@ -12,26 +12,33 @@ from chalicelib.registry import changes
 from chalicelib.registry.changes import (
     TRANSACTION_LIMIT,
     Actor,
+    BuryObject,
     Change,
+    Charge,
     CountBlob,
     CountLink,
     CountManifest,
     EndDirect,
     EndUpload,
     MoveManifest,
+    MoveTrash,
     NameRepository,
     PutBlob,
     PutLink,
     PutManifest,
     PutReferrer,
     PutTag,
+    PutTrash,
+    RemoveBlob,
     RemoveLink,
     RemoveManifest,
     RemoveReferrer,
     RemoveTag,
+    RemoveTrash,
+    TellMove,
     WriteAudit,
 )
-from chalicelib.registry.stores import LIVE, PUBLISHED, RELEASING, STAGING, Held
+from chalicelib.registry.stores import KEPT, LIVE, PUBLISHED, RELEASING, STAGING, Held, TagMove, TrashRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
@@ -49,6 +56,9 @@ from tests.stores.rows import (
 
 D, E, SUBJECT = Digest.of(b"d"), Digest.of(b"e"), Digest.of(b"subject")
 KEY = "blobs/the/key"
+# What the clock of these tests says, and what their accounts may store.
+NOW = 2_000_000_000
+ROOM = 1000
 
 
 class Case(NamedTuple):
@@ -79,6 +89,27 @@ def _link(references: int = 0) -> Callable[[Repository], list[Change]]:
         return [*before(r), CountLink(r, D, references)]
 
     return counted if references else before
+
+
+def _idle_blob(r: Repository) -> list[Change]:
+    return [PutBlob(r.account, a_link(D, KEY)), CountBlob(r.account, D, -1)]
+
+
+def _kept_blob(r: Repository) -> list[Change]:
+    return [*_idle_blob(r), CountBlob(r.account, D, kept=2), CountBlob(r.account, D, kept=-1)]
+
+
+def a_trash() -> TrashRow:
+    return TrashRow(D, "text/plain", 7, KEPT, raw=b"{}", due=9)
+
+
+def _trash(r: Repository) -> list[Change]:
+    return [PutTrash(r, a_trash())]
+
+
+def _used(_: Repository) -> list[Change]:
+    """The account of these cases has this room from the beginning."""
+    return []
 
 
 def _tag(digest: Digest) -> Callable[[Repository], list[Change]]:
@@ -123,6 +154,16 @@ HOLDING = [
     Case("put blob", _nothing, lambda r: PutBlob(r.account, a_link(D))),
     Case("count blob", _link(), lambda r: CountBlob(r.account, D, 1)),
     Case("count blob under its key", _link(), lambda r: CountBlob(r.account, D, 1, KEY)),
+    Case("remove blob that nothing needs", _idle_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
+    Case("charge what is free", _used, lambda r: Charge(r.account, ROOM)),
+    Case("give back more than is free", _used, lambda r: Charge(r.account, -ROOM * 2)),
+    Case("bury an object", _nothing, lambda _: BuryObject(KEY)),
+    Case("put trash", _nothing, lambda r: PutTrash(r, a_trash())),
+    Case("move trash", _trash, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0))),
+    Case("move trash that is due", _trash, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), due=9)),
+    Case("remove trash", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0))),
+    Case("remove trash that is due", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), 9)),
+    Case("tell of a move", _nothing, lambda r: TellMove(r, TagMove("v1", 1, D, None))),
 ]
 REFUSED = [
     Case("put manifest over a live one", _manifest(), lambda r: PutManifest(r, a_manifest(D))),
@@ -162,7 +203,28 @@ REFUSED = [
     Case("count blob under another", _link(), lambda r: CountBlob(r.account, D, 1, "other")),
     Case("count blob not there", _nothing, lambda r: CountBlob(r.account, D, -1)),
     Case("count blob gone under key", _nothing, lambda r: CountBlob(r.account, D, 1, KEY)),
+    Case("remove link idle since then", _link(), lambda r: RemoveLink(r, D, NOW - 1)),
+    Case("remove blob not there", _nothing, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
+    Case("remove blob that is linked", _link(), lambda r: RemoveBlob(r.account, D, KEY, NOW)),
+    Case("remove blob that is kept", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
+    Case("remove blob of another key", _idle_blob, lambda r: RemoveBlob(r.account, D, "other", NOW)),
+    Case("remove blob idle since then", _idle_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW - 1)),
+    Case("charge more than is free", _used, lambda r: Charge(r.account, ROOM + 1)),
+    Case("charge what nobody counts", _nothing, lambda r: Charge(r.account, 1)),
+    Case("give back what nobody counts", _nothing, lambda r: Charge(r.account, -1)),
+    Case("put trash again", _trash, lambda r: PutTrash(r, a_trash())),
+    Case("move trash not there", _nothing, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0))),
+    Case("move trash of another state", _trash, lambda r: MoveTrash(r, D, (STAGING, 0), (RELEASING, 0))),
+    Case("move trash of another mark", _trash, lambda r: MoveTrash(r, D, (KEPT, 1), (RELEASING, 0))),
+    Case("move trash due later", _trash, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), due=8)),
+    Case("remove trash of another state", _trash, lambda r: RemoveTrash(r, D, (RELEASING, 0))),
+    Case("remove trash due later", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), 8)),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _clock(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment.services.blobs.transactions._items, "_clock", lambda: float(NOW))
 
 
 def _bystanders(r: Repository) -> list[Change]:
@@ -195,6 +257,8 @@ def test_change_whose_condition_holds_is_written_with_the_others(
 
 def _prepare(deployment: Deployment, case: Case, repository: Repository) -> None:
     """A count cannot share a transaction with the row it counts."""
+    if case.before is _used:
+        deployment.quota.usages.open(repository.account, ROOM)
     for change in case.before(repository):
         write(deployment, change)
 
@@ -253,7 +317,10 @@ def test_link_and_blob_are_counted_apart(deployment: Deployment, repository: Rep
     write(deployment, *put_blob(repository, link))
     write(deployment, CountLink(repository, D, 3), CountBlob(repository.account, D, 2))
     write(deployment, CountLink(repository, D, -1))
-    assert links.get(repository, D) == replace(link, references=2)
+    found = links.get(repository, D)
+    assert found is not None
+    assert found.idle, "something was taken away"
+    assert replace(found, idle=0) == replace(link, references=2)
     assert links.blob(repository.account, D) == replace(link, references=3)
     (row,) = everything(deployment, repository)["ccr-blobs"]
     assert row["links"] == {"N": "3"}

@@ -1,0 +1,58 @@
+"""Policies of registries, repositories and projects: `registry.policies.PolicyStore` on DynamoDB."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pynamodb.exceptions import DeleteError, PutError
+
+from chalicelib.aws.conditions import check_lost
+from chalicelib.aws.reads import Reads
+from chalicelib.aws.tables import Tables
+from chalicelib.registry.policies import Policy, registry_scope, repository_scope
+from chalicelib.spec.reference import Repository
+
+
+class DynamoPolicyStore:
+    """Reads are consistent."""
+
+    def __init__(self, tables: Tables, reads: Reads) -> None:
+        self._table: Any = tables.policies
+        self._reads = reads
+
+    def get(self, scope: str, kind: str) -> Policy | None:
+        model = self._reads.get(self._table, scope, kind)
+        return None if model is None else _policy(model)
+
+    def of(self, repository: Repository, kind: str) -> Policy | None:
+        own, outer = repository_scope(repository), registry_scope(repository.account, repository.registry)
+        found = self._reads.get_many([(self._table, scope, kind) for scope in (own, outer)])
+        by_scope = {model.scope: model for model in found}
+        model = by_scope.get(own) or by_scope.get(outer)
+        return None if model is None else _policy(model)
+
+    def put(self, policy: Policy) -> bool:
+        table = self._table
+        model = table(policy.scope, policy.kind, document=json.dumps(policy.document), version=policy.version)
+        is_first = policy.version == 1
+        condition = table.scope.does_not_exist() if is_first else table.version == policy.version - 1
+        try:
+            model.save(condition=condition)
+        except PutError as error:
+            check_lost(error)
+            # The engine may have written it, and only the answer was lost.
+            return self.get(policy.scope, policy.kind) == policy
+        return True
+
+    def remove(self, policy: Policy) -> bool:
+        try:
+            self._table(policy.scope, policy.kind).delete(condition=self._table.version == policy.version)
+        except DeleteError as error:
+            check_lost(error)
+            return False
+        return True
+
+
+def _policy(model: Any) -> Policy:
+    return Policy(model.scope, model.kind, json.loads(model.document), int(model.version))
