@@ -74,6 +74,7 @@ from chalicelib.spec.errors import RegistryError
 if TYPE_CHECKING:
     from chalicelib.management.api import ManagementApi
     from chalicelib.registry.direct import DirectUploads
+    from chalicelib.registry.fsck import Fsck
     from chalicelib.registry.verification import Verifier
 
 ADMINISTRATOR: Final = "admin"
@@ -208,6 +209,15 @@ class Deployment:
             start=self._start_verifier(verifier),
             clock=self.clock,
         )
+
+    @functools.cached_property
+    def fsck(self) -> Fsck:
+        """Of the management function."""
+        from chalicelib.aws.row_store import DynamoRowStore  # noqa: PLC0415
+        from chalicelib.registry.fsck import Fsck  # noqa: PLC0415
+
+        rows = DynamoRowStore(self.dynamodb, self._tables, self._s3, self.settings.bucket)
+        return Fsck(rows, keys.shard_of, self.quota.limit_of, self.services.manifests, self.clock)
 
     def _start_verifier(self, verifier: Verifier) -> Callable[[str], None]:
         if self.settings.verifier_function:

@@ -189,10 +189,10 @@ class _Items:
 
     def count_manifest(self, change: CountManifest) -> Update:
         table = self._tables.manifests
-        actions = []
+        actions = [table.version.add(1)]
         if change.tags:
             actions.append(table.tags.add(change.tags))
-        if change.parents or not actions:
+        if change.parents:
             actions.append(table.parents.add(change.parents))
         return Update(table(repository_key(change.repository), change.digest), actions, table.state == LIVE)
 
@@ -315,7 +315,7 @@ class _Items:
 
     def charge(self, change: Charge) -> Update:
         table = self._tables.usage
-        actions = [table.bytes.add(change.bytes), table.free.add(-change.bytes)]
+        actions = [table.bytes.add(change.bytes), table.free.add(-change.bytes), table.version.add(1)]
         # What was freed is told whatever the limit is by now.
         condition = table.free >= change.bytes if change.bytes > 0 else table.account.exists()
         return Update(table(change.account), actions, condition)
@@ -368,8 +368,8 @@ class _Items:
     def _mark(self, table: Any, digest: str, *, is_idle: bool) -> list[Any]:
         """Whatever took away may have taken the last: the collector looks, and it alone takes marks away."""
         if is_idle:
-            return [table.shard.set(shard_of(digest)), table.idle.set(self._second())]
-        return [table.shard.remove(), table.idle.remove()]
+            return [table.shard.set(shard_of(digest)), table.idle.set(self._second()), table.version.add(1)]
+        return [table.shard.remove(), table.idle.remove(), table.version.add(1)]
 
     def _second(self) -> int:
         return int(self._clock())

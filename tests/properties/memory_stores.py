@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -110,6 +111,7 @@ class Memory:
     usage: dict[str, Usage] = field(default_factory=dict)
     buried: set[str] = field(default_factory=set)
     idle_manifests: dict[tuple[str, Digest], int] = field(default_factory=dict)
+    versions: Counter[tuple[object, ...]] = field(default_factory=Counter)
     clock: Callable[[], float] = lambda: 1000.0
     audit: list[WriteAudit] = field(default_factory=list)
     repositories: set[tuple[str, str]] = field(default_factory=set)
@@ -135,6 +137,7 @@ class MemoryTransactions:
         if not refused:
             for change in changes:
                 _make(self._memory, change)
+            self._memory.versions.update(rows)
         return refused
 
 
