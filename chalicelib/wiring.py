@@ -155,6 +155,7 @@ class Deployment:
     def _management(self) -> ManagementApi:
         """Imports what only the management function needs, 0.3 s of CPU, when it is first asked for."""
         from chalicelib.management.api import ManagementApi  # noqa: PLC0415
+        from chalicelib.management.seals import Seals  # noqa: PLC0415
         from chalicelib.management.services import ManagementServices  # noqa: PLC0415
 
         services, tables = self.services, self._tables
@@ -173,6 +174,8 @@ class Deployment:
                 direct=self.direct,
                 opening=services.opening,
                 token_of=functools.partial(by_token, services),
+                fsck=self.fsck,
+                seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
             )
         )
 

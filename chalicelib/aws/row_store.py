@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.keys import SHARDS, shard_of
 from chalicelib.aws.tables import Tables
-from chalicelib.registry.proof import Mend, Place, Row, Value
+from chalicelib.registry.proof import FIXED, Mend, Place, Row, Value
 
 HEADS_AT_ONCE: Final = 8
 MOVES: Final = 10
@@ -190,7 +190,7 @@ def _condition(mend: Mend) -> dict[str, Any]:
         return {"ConditionExpression": "attribute_not_exists(#h)", "ExpressionAttributeNames": names}
     terms, values = ["attribute_exists(#h)"], dict[str, Any]()
     if mend.expect:
-        for number, name in enumerate(form.attributes):
+        for number, name in enumerate(one for one in form.attributes if one != FIXED):
             names[f"#e{number}"] = name
             value = mend.expect.get(name)
             if value is None:

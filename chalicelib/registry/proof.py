@@ -17,6 +17,8 @@ MANIFESTS: Final = "manifests"
 TAGS: Final = "tags"
 TRASH: Final = "trash"
 USAGE: Final = "usage"
+# What a row never changes.
+FIXED: Final = "holds"
 
 
 class Place(NamedTuple):
@@ -141,7 +143,7 @@ class RowStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the checks stand on; `now` in epoch seconds, `descriptor_of` a manifest as referrers are listed."""
+    """What checks stand on; `now` in epoch seconds, `descriptor_of` a manifest as referrers are listed."""
 
     rows: RowStore
     shard_of: Callable[[str], str]
@@ -169,9 +171,9 @@ class Ground:
 
 
 def exactly(row: Row) -> Mapping[str, Value]:
-    """For a write that must not be made to a row that changed since."""
-    return row.values
+    """For a write that must not be made to a row that changed since; what it names is long, and stays."""
+    return {name: value for name, value in row.values.items() if name != FIXED}
 
 
 def unchanged(row: Row) -> Mend:
-    return Mend(row.place, row.values, is_check=True)
+    return Mend(row.place, exactly(row), is_check=True)

@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.aws.keys import shard_of
 from chalicelib.aws.rows import held_text
 from chalicelib.registry.changes import TellMove
-from chalicelib.registry.proof import Mend, Place, Row, Value
+from chalicelib.registry.proof import Mend, Place, Row, Value, exactly
 from chalicelib.registry.stores import Held, Link, ManifestRow, TagMove, TrashRow, Usage
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -46,7 +46,7 @@ class MemoryRowStore:
             row = self._row(mend.place)
             if (row is None) != (mend.expect is None):
                 return False
-            if row is not None and mend.expect and dict(mend.expect) != dict(row.values):
+            if row is not None and mend.expect and mend.expect != exactly(row):
                 return False
         for mend in mends:
             if not mend.is_check:
