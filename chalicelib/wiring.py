@@ -73,6 +73,7 @@ from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
     from chalicelib.management.api import ManagementApi
+    from chalicelib.registry.collection import Collector
     from chalicelib.registry.direct import DirectUploads
     from chalicelib.registry.verification import Verifier
 
@@ -106,7 +107,8 @@ class Deployment:
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
         self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of)
-        blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions, self.quota)
+        links = DynamoLinkStore(self._tables, reads)
+        blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
         self.trash = Trash(DynamoTrashStore(self._tables, reads), transactions, clock=clock)
         self.history = DynamoHistoryStore(self._tables)
         self.policies = DynamoPolicyStore(self._tables, reads)
@@ -206,6 +208,40 @@ class Deployment:
             verifier=verifier,
             incoming_key=keys.incoming_key,
             start=self._start_verifier(verifier),
+            clock=self.clock,
+        )
+
+    @functools.cached_property
+    def collector(self) -> Collector:
+        """Of the scheduled function, and of the management function."""
+        from chalicelib.aws.bucket import S3Bucket  # noqa: PLC0415
+        from chalicelib.aws.collectable_store import DynamoCollectableStore  # noqa: PLC0415
+        from chalicelib.registry.collection import Collector  # noqa: PLC0415
+        from chalicelib.registry.expiry import Expiry  # noqa: PLC0415
+        from chalicelib.registry.steps import Steps  # noqa: PLC0415
+
+        services, bucket = self.services, S3Bucket(self._s3, self.settings.bucket)
+        found = DynamoCollectableStore(self._tables, bucket)
+        transactions = services.blobs.transactions
+        return Collector(
+            found=found,
+            graves=found,
+            manifests=services.manifests.rows,
+            staging=services.manifests.staging,
+            trash=self.trash,
+            expiry=Expiry(
+                uploads=services.uploads.sessions,
+                direct=self.direct.sessions,
+                links=services.blobs.links,
+                bucket=bucket,
+                transactions=transactions,
+                prefix_of=keys.session_prefix,
+                clock=self.clock,
+            ),
+            steps=Steps(transactions, self.quota.usage),
+            shards=keys.SHARDS,
+            account_of=keys.account_of,
+            grace=self.settings.grace_seconds,
             clock=self.clock,
         )
 
