@@ -95,6 +95,11 @@ VARIABLES: Final = (
         "none: this process verifies",
         "the function that verifies direct uploads, by name or ARN; invoked asynchronously",
     ),
+    Variable(
+        "CCR_GRACE_SECONDS",
+        "86400",
+        "how long a blob that no manifest in its repository names stays there: longer than any push takes",
+    ),
     Variable("CCR_FAST_READS", "on", "off: read single rows through botocore instead of signing by hand"),
     Variable("CCR_DEBUG_BACKEND_CALLS", "off", "on: each answer says how many backend calls it took"),
 )
@@ -143,6 +148,7 @@ class Settings:
     refuse_streams: bool = False
     origin_secrets: tuple[str, ...] = field(default=(), repr=False)
     verifier_function: str = ""
+    grace_seconds: int = 24 * 3600
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -178,6 +184,7 @@ class Settings:
             uploads=_uploads(environ),
             refuse_streams=_switch(environ, "CCR_REFUSE_STREAMS", default=False),
             origin_secrets=_origin_secrets(environ),
+            grace_seconds=_number(environ, "CCR_GRACE_SECONDS", default=24 * 3600, most=365 * 24 * 3600),
         )
 
 

@@ -7,7 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
@@ -46,6 +46,7 @@ from chalicelib.endpoints.authenticate import by_token
 from chalicelib.endpoints.dispatch import answer
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
+from chalicelib.identity.audit import Record
 from chalicelib.identity.capability import Capabilities, capability_keys, derive_key
 from chalicelib.identity.credential_desk import CredentialDesk
 from chalicelib.identity.credentials import administrator, rotated
@@ -60,7 +61,7 @@ from chalicelib.identity.tokens import Tokens
 from chalicelib.openid.issuer_keys import IssuerKeys
 from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
-from chalicelib.registry.changes import NOBODY
+from chalicelib.registry.changes import NOBODY, Actor
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
@@ -73,6 +74,7 @@ from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
     from chalicelib.management.api import ManagementApi
+    from chalicelib.registry.collection import Collector, Report
     from chalicelib.registry.direct import DirectUploads
     from chalicelib.registry.fsck import Fsck
     from chalicelib.registry.verification import Verifier
@@ -81,6 +83,9 @@ ADMINISTRATOR: Final = "admin"
 UPLOADS_AT_ONCE: Final = 6
 # To save what was verified, and for a slow call before that.
 VERIFIER_RESERVE_SECONDS: Final = 60
+# For a page that was begun: a thousand objects, or a hundred rows one by one.
+COLLECTOR_RESERVE_SECONDS: Final = 60
+COLLECTOR: Final = Actor("collector")
 
 
 class Deployment:
@@ -107,7 +112,8 @@ class Deployment:
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
         self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of)
-        blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions, self.quota)
+        links = DynamoLinkStore(self._tables, reads)
+        blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
         self.trash = Trash(DynamoTrashStore(self._tables, reads), transactions, clock=clock)
         self.history = DynamoHistoryStore(self._tables)
         self.policies = DynamoPolicyStore(self._tables, reads)
@@ -221,6 +227,50 @@ class Deployment:
 
         rows = DynamoRowStore(self.dynamodb, self._tables, self._s3, self.settings.bucket)
         return Fsck(rows, keys.shard_of, self.quota.limit_of, self.services.manifests, self.clock)
+
+    @functools.cached_property
+    def collector(self) -> Collector:
+        """Of the scheduled function, and of the management function."""
+        from chalicelib.aws.bucket import S3Bucket  # noqa: PLC0415
+        from chalicelib.aws.collectable_store import DynamoCollectableStore  # noqa: PLC0415
+        from chalicelib.registry.collection import Collector  # noqa: PLC0415
+        from chalicelib.registry.expiry import Expiry  # noqa: PLC0415
+        from chalicelib.registry.steps import Steps  # noqa: PLC0415
+
+        services, bucket = self.services, S3Bucket(self._s3, self.settings.bucket)
+        found = DynamoCollectableStore(self._tables, bucket)
+        transactions = services.blobs.transactions
+        return Collector(
+            found=found,
+            graves=found,
+            manifests=services.manifests.rows,
+            staging=services.manifests.staging,
+            trash=self.trash,
+            expiry=Expiry(
+                uploads=services.uploads.sessions,
+                direct=self.direct.sessions,
+                links=services.blobs.links,
+                bucket=bucket,
+                transactions=transactions,
+                prefix_of=keys.session_prefix,
+                clock=self.clock,
+            ),
+            steps=Steps(transactions, self.quota.usage),
+            shards=keys.SHARDS,
+            account_of=keys.account_of,
+            grace=self.settings.grace_seconds,
+            clock=self.clock,
+        )
+
+    def collect(self, seconds: float, account: str | None = None, actor: Actor = COLLECTOR) -> Report:
+        """Free what is due, for less than `seconds`; the audit trail of each account tells what of it went."""
+        at = self.clock()
+        report = self.collector.run(at + seconds - COLLECTOR_RESERVE_SECONDS, account)
+        for owner, freed in report.accounts.items():
+            if owner and freed:
+                record = Record(owner, int(at * 1000), actor.id, "collect", "", actor.address)
+                self.trail.write(replace(record, detail=asdict(freed)))
+        return report
 
     def _start_verifier(self, verifier: Verifier) -> Callable[[str], None]:
         if self.settings.verifier_function:

@@ -320,10 +320,11 @@ class Manifests:
                 return False
             around += kept
         if 1 + len(around) + len(counts) > TRANSACTION_LIMIT:
-            leaving = MoveManifest(repository, row.digest, before, (RELEASING, row.held), tags=count)
+            after, has_trash = (RELEASING, row.held), self.trash is not None
+            leaving = MoveManifest(repository, row.digest, before, after, tags=count, leaves_bytes=has_trash)
             if self.transactions.write([leaving, *around]):
                 return False
-            kept_row = replace(row, storage_key=None) if self.trash else row
+            kept_row = replace(row, storage_key=None) if has_trash else row
             self.staging.release(repository, replace(kept_row, state=RELEASING, tags=0))
             return True
         if self.transactions.write([RemoveManifest(repository, row.digest, before, count), *around, *counts]):

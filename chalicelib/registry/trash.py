@@ -27,6 +27,9 @@ from chalicelib.spec.reference import Repository
 
 STEP: Final = TRANSACTION_LIMIT - 1
 KEEP_SECONDS: Final = 7 * 24 * 3600
+# How long what died half way is left to whoever may be at it still.
+STAGE_SECONDS: Final = 3600
+RELEASE_SECONDS: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Trash:
             counts = [CountBlob(repository.account, digest, kept=1) for digest in wanted.blobs]
             return [PutTrash(repository, replace(wanted, state=KEPT, held=count)), *counts]
         if there is None:
-            there = replace(wanted, state=STAGING)
+            there = replace(wanted, state=STAGING, due=wanted.deleted + STAGE_SECONDS)
             if self.transactions.write([PutTrash(repository, there)]):
                 return None
         if there.state == STAGING and not self._hold(repository, there):
