@@ -179,6 +179,8 @@ class _Items:
             condition &= (table.tags == change.tags) & (table.parents == 0)
         state, held = change.after
         actions = [table.state.set(state), table.held.set(held), table.tags.set(change.new_tags)]
+        if change.gives_bytes:
+            actions.append(table.storage_key.remove())
         actions += self._mark(table, change.digest, is_idle=state != LIVE)
         return Update(table(repository_key(change.repository), change.digest), actions, condition)
 

@@ -24,7 +24,7 @@ class PutManifest:
 @dataclass(frozen=True, slots=True)
 class MoveManifest:
     """From one (state, held) to another. Holds if the row is in the first, with `tags` and no parents
-    where `tags` is given.
+    where `tags` is given. `gives_bytes`: its object is another row's from then on.
     """
 
     repository: Repository
@@ -33,6 +33,7 @@ class MoveManifest:
     after: tuple[str, int]
     tags: int | None = None
     new_tags: int = 0
+    gives_bytes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,6 +39,7 @@ from chalicelib.registry.changes import (
     TellMove,
     WriteAudit,
 )
+from chalicelib.registry.policies import IMMUTABLE_TAGS, Policy, nearest, scopes
 from chalicelib.registry.stores import (
     LIVE,
     PUBLISHED,
@@ -108,6 +109,7 @@ class Memory:
     trash: dict[tuple[str, Digest], TrashRow] = field(default_factory=dict)
     history: list[TellMove] = field(default_factory=list)
     usage: dict[str, Usage] = field(default_factory=dict)
+    policies: dict[tuple[str, str], Policy] = field(default_factory=dict)
     buried: set[str] = field(default_factory=set)
     idle_manifests: dict[tuple[str, Digest], int] = field(default_factory=dict)
     clock: Callable[[], float] = lambda: 1000.0
@@ -337,7 +339,9 @@ def _update_manifest(memory: Memory, change: MoveManifest | CountManifest) -> No
     row = memory.manifests[key]
     if isinstance(change, MoveManifest):
         state, held = change.after
-        memory.manifests[key] = replace(row, state=state, held=held, tags=change.new_tags)
+        storage_key = None if change.gives_bytes else row.storage_key
+        moved = replace(row, state=state, held=held, tags=change.new_tags, storage_key=storage_key)
+        memory.manifests[key] = moved
         _mark_manifest(memory, key)
     else:
         memory.manifests[key] = replace(
@@ -378,7 +382,7 @@ class MemoryManifestStore:
         self,
         repository: Repository,
         digest: Digest,
-        tags: Iterable[str],
+        tags: Collection[str],
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],
     ) -> Survey:
@@ -392,6 +396,9 @@ class MemoryManifestStore:
         memory.between()
         found.links = {blob: memory.links[name, blob] for blob in blobs if (name, blob) in memory.links}
         found.manifest = found.manifests.pop(digest, None)
+        if tags:
+            memory.between()
+            found.immutable = MemoryPolicyStore(memory).of(repository, IMMUTABLE_TAGS)
         return found
 
     def referrers(
@@ -479,6 +486,34 @@ class MemoryHistoryStore:
         found = [move for move in told if move.tag == tag and move.at <= until]
         found.reverse()
         return sorted(found, key=lambda move: -move.at)[:limit]
+
+
+class MemoryPolicyStore:
+    """`PolicyStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._policies = memory.policies
+
+    def get(self, scope: str, kind: str) -> Policy | None:
+        return self._policies.get((scope, kind))
+
+    def of(self, repository: Repository, kind: str) -> Policy | None:
+        found = (self._policies.get((scope, kind)) for scope in scopes(repository))
+        return nearest([policy for policy in found if policy is not None])
+
+    def put(self, policy: Policy) -> bool:
+        before = self._policies.get((policy.scope, policy.kind))
+        if policy.version != (before.version if before else 0) + 1:
+            return False
+        self._policies[policy.scope, policy.kind] = policy
+        return True
+
+    def remove(self, policy: Policy) -> bool:
+        before = self._policies.get((policy.scope, policy.kind))
+        if before is None or before.version != policy.version:
+            return False
+        del self._policies[policy.scope, policy.kind]
+        return True
 
 
 class MemoryUsageStore:

@@ -16,9 +16,11 @@ from chalicelib.registry import manifests, parts, staging, trash, uploads
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.quota import Quota
+from chalicelib.registry.retention import Retention
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.stores import LIVE, STAGING, Held, ManifestRow, Usage
 from chalicelib.registry.trash import Trash
+from chalicelib.registry.undo import Undo
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -26,9 +28,11 @@ from tests.properties.documents import BY_DIGEST
 from tests.properties.interleaving import Operation, Stopping, current, pause
 from tests.properties.memory_stores import (
     Memory,
+    MemoryHistoryStore,
     MemoryLinkStore,
     MemoryManifestStore,
     MemoryObjectStore,
+    MemoryPolicyStore,
     MemoryTagStore,
     MemoryTransactions,
     MemoryTrashStore,
@@ -90,6 +94,8 @@ class RegistryInMemory:
         memory.usage["account"] = Usage(0, 10**9)
         self.blobs = Blobs(links, objects, transactions, Quota(usages, lambda _: 10**9))
         self.uploads = Uploads(sessions, objects, objects, self.blobs, self._blob_key, lambda: self.now)
+        policies: Any = Stopping(MemoryPolicyStore(memory))
+        keeping = Trash(trash, transactions, Retention(policies, 7).seconds, lambda: self.now)
         self.manifests = Manifests(
             rows,
             tags,
@@ -97,9 +103,12 @@ class RegistryInMemory:
             transactions,
             Staging(rows, objects, transactions),
             self._manifest_key,
-            trash=Trash(trash, transactions, clock=lambda: self.now),
+            trash=keeping,
+            policies=policies,
             clock=lambda: self.now,
         )
+        history: Any = Stopping(MemoryHistoryStore(memory))
+        self.undo = Undo(self.manifests, self.blobs, keeping, history, lambda: self.now)
 
     def _blob_key(self, _repository: Repository, session: str, writer: str) -> str:
         key = f"blobs/{session}/{writer}"
