@@ -239,7 +239,7 @@ class Deployment:
 
     def prepare(self) -> None:
         """Make the tables and the bucket where they are not there."""
-        create_tables(self._tables)
+        create_tables(self.dynamodb, self._tables)
         create_bucket(self._s3, self.settings)
         with contextlib.suppress(RefusedError):
             self.tenancy.create_account(self.settings.account)

@@ -2,8 +2,9 @@
 
 python -m tests.benchmarks.push [--mebibytes 5000] [--kill-at 60]
 
-The time of `ccr push` is all of it: hashing, parts, completion, verification, manifest. Then a push of
-another layer is killed once that share of its bytes is stored, and what a second one sends is counted.
+The time of `ccr push` is all of it: hashing, parts, completion, verification, manifest. All that it sends to
+the registry is counted on the way. Then a push of another layer is killed once that share of its bytes is
+stored, and what a second one sends is counted.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
 
 from ccr.state import load_secrets
+from tests.benchmarks.relay import relay_before
 from tests.benchmarks.subjects import AbsentError, peak_memory
 from tests.clients.layout import write_image
 from tests.support.process import ROOT, RegistryProcess, running_registry
@@ -48,13 +52,17 @@ def main() -> int:
         with running_registry(data) as registry:
             image = write_image(Path(folder) / "image", [size])
             largest = max((image.folder / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+            beside = None
             try:
-                seconds = copied_by_aws(registry, data, largest)
-                table.add_row("aws s3 cp", f"{seconds:.1f}", f"{size / seconds / _MB:.0f}")
+                beside = copied_by_aws(registry, data, largest)
+                table.add_row("aws s3 cp", f"{beside:.1f}", f"{size / beside / _MB:.0f}")
             except AbsentError as error:
                 console.print(f"skipped: {error}")
-            seconds = pushed(registry, image.folder, Path(folder) / "one")
+            seconds, received = pushed(registry, image.folder, Path(folder) / "one")
             table.add_row("ccr push", f"{seconds:.1f}", f"{size / seconds / _MB:.0f}")
+            if beside is not None:
+                console.print(f"ccr push has {beside / seconds:.2f} of the rate of aws s3 cp")
+            console.print(f"the registry received {received} bytes in requests, their heads included")
             shutil.rmtree(image.folder)
             other = write_image(Path(folder) / "other", [size])
             console.print(killed_and_resumed(registry, data, other.folder, size, options.kill_at))
@@ -104,11 +112,14 @@ def command_of(registry: RegistryProcess, layout: Path, home: Path) -> tuple[lis
     return [sys.executable, "-m", "ccr", "push", str(layout), "dev/bench:1.0", "--output", "json"], environ
 
 
-def pushed(registry: RegistryProcess, layout: Path, home: Path) -> float:
-    command, environ = command_of(registry, layout, home)
-    begin = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+def pushed(registry: RegistryProcess, layout: Path, home: Path) -> tuple[float, int]:
+    """How long it took, and how many bytes it sent to the registry."""
+    address = urlsplit(registry.url)
+    with relay_before(address.hostname or "", address.port or 80) as relay:
+        command, environ = command_of(replace(registry, url=relay.url), layout, home)
+        begin = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - begin, relay.received
 
 
 def killed_and_resumed(registry: RegistryProcess, data: Path, layout: Path, size: int, percent: int) -> str:

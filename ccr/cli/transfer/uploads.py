@@ -18,7 +18,7 @@ from ccr.cli.transfer.retry import Patience
 T = TypeVar("T")
 _PATH: Final = "/uploads"
 _FIRST_WAIT: Final = 0.1
-_LONGEST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 0.5
 _MOUNTS: Final = 20
 
 
