@@ -50,14 +50,14 @@ class DynamoManifestStore:
     def survey(
         self,
         repository: Repository,
-        digest: Digest,
+        digest: Digest | None,
         tags: Collection[str],
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],
     ) -> Survey:
         key, tables = repository_key(repository), self._tables
         keys: list[Row]
-        keys = [(tables.manifests, key, one) for one in sorted({digest, *manifests})]
+        keys = [(tables.manifests, key, one) for one in sorted({*manifests, *([digest] if digest else [])})]
         keys += [(tables.tags, key, tag) for tag in sorted(set(tags))]
         if tags:
             keys += [(tables.policies, scope, IMMUTABLE_TAGS) for scope in scopes(repository)]
@@ -74,7 +74,7 @@ class DynamoManifestStore:
                     policies.append(policy_of(model))
                 else:
                     found.links[Digest(model.digest)] = link_row(model)
-        found.manifest = found.manifests.pop(digest, None)
+        found.manifest = found.manifests.pop(digest, None) if digest else None
         found.immutable = nearest(policies)
         return found
 

@@ -212,12 +212,13 @@ class Manifests:
         by `force`.
         """
         for _ in range(ATTEMPTS):
-            row = self.tags.get(repository, tag)
+            survey = self.rows.survey(repository, None, (tag,), (), ())
+            row = survey.tags.get(tag)
             if row is None:
                 raise unknown_manifest(tag)
             precondition.check(f"the tag {tag}", row.digest)
             if not force:
-                self._check_deletion(repository, {tag: row.digest})
+                check_deletion(repository, survey.immutable, {tag: row.digest})
             if not self.transactions.write(self._untag_changes(repository, row.digest, [tag], actor)):
                 return
         raise busy()

@@ -228,7 +228,7 @@ class ManifestStore(Protocol):
     def survey(
         self,
         repository: Repository,
-        digest: Digest,
+        digest: Digest | None,
         tags: Collection[str],
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],

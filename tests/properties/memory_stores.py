@@ -381,21 +381,21 @@ class MemoryManifestStore:
     def survey(
         self,
         repository: Repository,
-        digest: Digest,
+        digest: Digest | None,
         tags: Collection[str],
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],
     ) -> Survey:
         """BatchGetItem reads each row consistently, and not all of them at one instant."""
         memory, name, found = self._memory, repository.name, Survey()
-        for one in sorted({digest, *manifests}):
+        for one in sorted({*manifests, *([digest] if digest else [])}):
             if row := memory.manifests.get((name, one)):
                 found.manifests[one] = replace(row, raw=None, pushed_by="")
         memory.between()
         found.tags = {tag: memory.tags[name, tag] for tag in tags if (name, tag) in memory.tags}
         memory.between()
         found.links = {blob: memory.links[name, blob] for blob in blobs if (name, blob) in memory.links}
-        found.manifest = found.manifests.pop(digest, None)
+        found.manifest = found.manifests.pop(digest, None) if digest else None
         if tags:
             memory.between()
             found.immutable = MemoryPolicyStore(memory).of(repository, IMMUTABLE_TAGS)
