@@ -67,8 +67,10 @@ from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
+from chalicelib.registry.retention import Retention
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.trash import Trash
+from chalicelib.registry.undo import Undo
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.errors import RegistryError
 
@@ -114,9 +116,11 @@ class Deployment:
         self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of)
         links = DynamoLinkStore(self._tables, reads)
         blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
-        self.trash = Trash(DynamoTrashStore(self._tables, reads), transactions, clock=clock)
-        self.history = DynamoHistoryStore(self._tables)
         self.policies = DynamoPolicyStore(self._tables, reads)
+        retention = Retention(self.policies, settings.retention_days)
+        trash_rows = DynamoTrashStore(self._tables, reads)
+        self.trash = Trash(trash_rows, transactions, retention.seconds, clock)
+        self.history = DynamoHistoryStore(self._tables)
         uploads = Uploads(
             DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key, clock
         )
@@ -143,6 +147,7 @@ class Deployment:
                 key_for=keys.manifest_key,
                 adopt=adoption.adopt if staged else None,
                 trash=self.trash,
+                policies=self.policies,
                 clock=clock,
             ),
             discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables, reads)),
@@ -184,6 +189,11 @@ class Deployment:
                 seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
             )
         )
+
+    @property
+    def undo(self) -> Undo:
+        services = self.services
+        return Undo(services.manifests, services.blobs, self.trash, self.history, self.clock)
 
     @property
     def _emptying(self) -> Emptying:

@@ -122,6 +122,18 @@ class Blobs:
                 return True
         raise busy()
 
+    def relink(self, repository: Repository, digest: Digest) -> bool:
+        """Link the account's copy of what was here before, linked or not. False: it is gone."""
+        for _ in range(ATTEMPTS):
+            if self.links.get(repository, digest) is not None:
+                return True
+            kept = self.links.blob(repository.account, digest)
+            if kept is None:
+                return False
+            if not self.transactions.write(link_changes(repository, kept)):
+                return True
+        raise busy()
+
     def delete(self, repository: Repository, digest: Digest, actor: Actor | None = None) -> None:
         """Take the blob out of the repository; the audit trail tells of it where somebody asked for it.
 

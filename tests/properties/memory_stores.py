@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +44,7 @@ from chalicelib.registry.changes import (
     TouchLink,
     WriteAudit,
 )
+from chalicelib.registry.policies import IMMUTABLE_TAGS, Policy, nearest, scopes
 from chalicelib.registry.stores import (
     LIVE,
     OPEN,
@@ -117,6 +118,7 @@ class Memory:
     trash: dict[tuple[str, Digest], TrashRow] = field(default_factory=dict)
     history: list[TellMove] = field(default_factory=list)
     usage: dict[str, Usage] = field(default_factory=dict)
+    policies: dict[tuple[str, str], Policy] = field(default_factory=dict)
     buried: set[str] = field(default_factory=set)
     idle_manifests: dict[tuple[str, Digest], int] = field(default_factory=dict)
     versions: Counter[tuple[object, ...]] = field(default_factory=Counter)
@@ -431,21 +433,24 @@ class MemoryManifestStore:
     def survey(
         self,
         repository: Repository,
-        digest: Digest,
-        tags: Iterable[str],
+        digest: Digest | None,
+        tags: Collection[str],
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],
     ) -> Survey:
         """BatchGetItem reads each row consistently, and not all of them at one instant."""
         memory, name, found = self._memory, repository.name, Survey()
-        for one in sorted({digest, *manifests}):
+        for one in sorted({*manifests, *([digest] if digest else [])}):
             if row := memory.manifests.get((name, one)):
                 found.manifests[one] = replace(row, raw=None, pushed_by="")
         memory.between()
         found.tags = {tag: memory.tags[name, tag] for tag in tags if (name, tag) in memory.tags}
         memory.between()
         found.links = {blob: memory.links[name, blob] for blob in blobs if (name, blob) in memory.links}
-        found.manifest = found.manifests.pop(digest, None)
+        found.manifest = found.manifests.pop(digest, None) if digest else None
+        if tags:
+            memory.between()
+            found.immutable = MemoryPolicyStore(memory).of(repository, IMMUTABLE_TAGS)
         return found
 
     def referrers(
@@ -533,6 +538,34 @@ class MemoryHistoryStore:
         found = [move for move in told if move.tag == tag and move.at <= until]
         found.reverse()
         return sorted(found, key=lambda move: -move.at)[:limit]
+
+
+class MemoryPolicyStore:
+    """`PolicyStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._policies = memory.policies
+
+    def get(self, scope: str, kind: str) -> Policy | None:
+        return self._policies.get((scope, kind))
+
+    def of(self, repository: Repository, kind: str) -> Policy | None:
+        found = (self._policies.get((scope, kind)) for scope in scopes(repository))
+        return nearest([policy for policy in found if policy is not None])
+
+    def put(self, policy: Policy) -> bool:
+        before = self._policies.get((policy.scope, policy.kind))
+        if policy.version != (before.version if before else 0) + 1:
+            return False
+        self._policies[policy.scope, policy.kind] = policy
+        return True
+
+    def remove(self, policy: Policy) -> bool:
+        before = self._policies.get((policy.scope, policy.kind))
+        if before is None or before.version != policy.version:
+            return False
+        del self._policies[policy.scope, policy.kind]
+        return True
 
 
 class MemoryUsageStore:

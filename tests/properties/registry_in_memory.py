@@ -18,10 +18,12 @@ from chalicelib.registry.collection import Collector
 from chalicelib.registry.expiry import Expiry
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.quota import Quota
+from chalicelib.registry.retention import Retention
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.steps import Steps
 from chalicelib.registry.stores import LIVE, STAGING, Held, ManifestRow, Usage
 from chalicelib.registry.trash import Trash
+from chalicelib.registry.undo import Undo
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -31,9 +33,11 @@ from tests.properties.interleaving import Operation, Stopping, current, pause
 from tests.properties.memory_stores import (
     Memory,
     MemoryDirectStore,
+    MemoryHistoryStore,
     MemoryLinkStore,
     MemoryManifestStore,
     MemoryObjectStore,
+    MemoryPolicyStore,
     MemoryTagStore,
     MemoryTransactions,
     MemoryTrashStore,
@@ -100,7 +104,8 @@ class RegistryInMemory:
         quota = Quota(usages, lambda _: 10**9)
         self.blobs = Blobs(links, objects, transactions, quota, GRACE, lambda: self.now)
         self.uploads = Uploads(sessions, objects, objects, self.blobs, self._blob_key, lambda: self.now)
-        self.trash = Trash(trash, transactions, clock=lambda: self.now)
+        policies: Any = Stopping(MemoryPolicyStore(memory))
+        self.trash = Trash(trash, transactions, Retention(policies, 7).seconds, lambda: self.now)
         self.manifests = Manifests(
             rows,
             tags,
@@ -109,6 +114,7 @@ class RegistryInMemory:
             Staging(rows, objects, transactions),
             self._manifest_key,
             trash=self.trash,
+            policies=policies,
             clock=lambda: self.now,
         )
         found: Any = Stopping(MemoryCollectableStore(memory))
@@ -127,6 +133,8 @@ class RegistryInMemory:
             grace=GRACE,
             clock=lambda: self.now,
         )
+        history: Any = Stopping(MemoryHistoryStore(memory))
+        self.undo = Undo(self.manifests, self.blobs, self.trash, history, lambda: self.now)
 
     def _blob_key(self, _repository: Repository, session: str, writer: str) -> str:
         key = f"blobs/{session}/{writer}"
