@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import asdict
 from typing import Any
 
 from chalice import Chalice
 
+from chalicelib.aws.metrics import metrics
 from chalicelib.config import Settings
 from chalicelib.wiring import Deployment
 
@@ -30,6 +33,13 @@ def management(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def adopt(event: dict[str, Any], context: Any) -> None:
     """Take notice of one S3 event: objects created under `staged/`."""
     deployment.adopt(event, context)
+
+
+@app.schedule("rate(15 minutes)", name="collect")
+def collect(event: Any) -> None:
+    """Free what nothing needs any more."""
+    report = deployment.collect(event.context.get_remaining_time_in_millis() / 1000)
+    print(metrics(time.time(), asdict(report.total)))  # noqa: T201 - CloudWatch takes them from the log
 
 
 @app.lambda_function(name="verifier")

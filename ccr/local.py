@@ -23,6 +23,7 @@ from ccr.engines.dynamodb_local import answer_after_commit, start_dynamodb_local
 from ccr.engines.ministack import start_ministack
 from ccr.engines.process import Engine, EngineError
 from ccr.engines.seaweedfs import start_seaweedfs
+from ccr.schedule import every
 from ccr.state import (
     LockedError,
     OtherEnginesError,
@@ -39,6 +40,9 @@ from chalicelib.wiring import ADMINISTRATOR, Deployment
 
 ENGINE_SETS: Final = ("embedded", "real")
 TABLES: Final = {"embedded": ministack.TABLES, "real": dynamodb_local.TABLES}
+COLLECT_SECONDS: Final = 900
+# As the functions of a deployment on AWS have at the most.
+FUNCTION_SECONDS: Final = 900
 VARIABLES: Final = (
     Variable("CCR_HOST", "127.0.0.1", "the address to listen on; 0.0.0.0 for other machines"),
     Variable("CCR_PORT", "5000", "the port to listen on; 0 takes a free one"),
@@ -56,6 +60,7 @@ VARIABLES: Final = (
         "embedded",
         "real: Amazon's DynamoDB Local instead of ministack (`make run ENGINES=real`)",
     ),
+    Variable("CCR_COLLECT_SECONDS", "900", "how often garbage is collected; 0: never, but for `ccr gc run`"),
     Variable(
         "CCR_GATEWAY_URL",
         "one is started, unless `CCR_UPLOADS` has none",
@@ -73,6 +78,7 @@ class Place:
     data: Path
     engines: str
     connections: int = CONNECTIONS
+    collect_seconds: int = COLLECT_SECONDS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Place:
@@ -86,9 +92,12 @@ class Place:
         connections = environ.get("CCR_CONNECTIONS") or str(CONNECTIONS)
         if not (connections.isascii() and connections.isdigit() and int(connections) > 0):
             raise SettingsError(f"CCR_CONNECTIONS takes a number above 0, not {connections!r}")
+        interval = environ.get("CCR_COLLECT_SECONDS") or str(COLLECT_SECONDS)
+        if not (interval.isascii() and interval.isdigit()):
+            raise SettingsError(f"CCR_COLLECT_SECONDS takes a number of seconds, or 0, not {interval!r}")
         data = Path(environ.get("CCR_DATA") or ".ccr").expanduser()
         host = environ.get("CCR_HOST") or "127.0.0.1"
-        return cls(host, int(port), data.resolve(), engines, int(connections))
+        return cls(host, int(port), data.resolve(), engines, int(connections), int(interval))
 
 
 def serve(environ: MutableMapping[str, str]) -> None:
@@ -105,7 +114,10 @@ def serve(environ: MutableMapping[str, str]) -> None:
                 answer_after_commit(deployment.dynamodb)
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
             text = banner(_address(place, listener), place, password, deployment.settings)
-            with _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place) as application:
+            with (
+                every(place.collect_seconds, lambda: deployment.collect(FUNCTION_SECONDS)),
+                _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place) as application,
+            ):
                 _Announced(server_config(application, place.connections), text).run(sockets=[listener])
 
 

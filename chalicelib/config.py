@@ -95,6 +95,17 @@ VARIABLES: Final = (
         "none: this process verifies",
         "the function that verifies direct uploads, by name or ARN; invoked asynchronously",
     ),
+    Variable(
+        "CCR_GRACE_SECONDS",
+        "86400",
+        "how long a blob that no manifest in its repository names stays there: longer than any push takes",
+    ),
+    Variable(
+        "CCR_RETENTION_DAYS",
+        "7",
+        "how long what is deleted can be restored, 0 to 365 days, where no policy of its repository or "
+        "registry says otherwise; 0: it is gone at once",
+    ),
     Variable("CCR_FAST_READS", "on", "off: read single rows through botocore instead of signing by hand"),
     Variable("CCR_DEBUG_BACKEND_CALLS", "off", "on: each answer says how many backend calls it took"),
 )
@@ -143,6 +154,8 @@ class Settings:
     refuse_streams: bool = False
     origin_secrets: tuple[str, ...] = field(default=(), repr=False)
     verifier_function: str = ""
+    grace_seconds: int = 24 * 3600
+    retention_days: int = 7
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -178,6 +191,8 @@ class Settings:
             uploads=_uploads(environ),
             refuse_streams=_switch(environ, "CCR_REFUSE_STREAMS", default=False),
             origin_secrets=_origin_secrets(environ),
+            grace_seconds=_number(environ, "CCR_GRACE_SECONDS", default=24 * 3600, most=365 * 24 * 3600),
+            retention_days=_number(environ, "CCR_RETENTION_DAYS", default=7, most=365, least=0),
         )
 
 
@@ -208,10 +223,10 @@ class GatewaySettings:
         )
 
 
-def _number(environ: Mapping[str, str], name: str, *, default: int, most: int) -> int:
+def _number(environ: Mapping[str, str], name: str, *, default: int, most: int, least: int = 1) -> int:
     value = environ.get(name) or str(default)
-    if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
-        raise SettingsError(f"{name} takes a whole number from 1 to {most}, not {value!r}")
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise SettingsError(f"{name} takes a whole number from {least} to {most}, not {value!r}")
     return int(value)
 
 

@@ -7,7 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
@@ -46,6 +46,7 @@ from chalicelib.endpoints.authenticate import by_token
 from chalicelib.endpoints.dispatch import answer
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
+from chalicelib.identity.audit import Record
 from chalicelib.identity.capability import Capabilities, capability_keys, derive_key
 from chalicelib.identity.credential_desk import CredentialDesk
 from chalicelib.identity.credentials import administrator, rotated
@@ -60,26 +61,33 @@ from chalicelib.identity.tokens import Tokens
 from chalicelib.openid.issuer_keys import IssuerKeys
 from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
-from chalicelib.registry.changes import NOBODY
+from chalicelib.registry.changes import NOBODY, Actor
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
+from chalicelib.registry.retention import Retention
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.trash import Trash
+from chalicelib.registry.undo import Undo
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
     from chalicelib.management.api import ManagementApi
+    from chalicelib.registry.collection import Collector, Report
     from chalicelib.registry.direct import DirectUploads
+    from chalicelib.registry.fsck import Fsck
     from chalicelib.registry.verification import Verifier
 
 ADMINISTRATOR: Final = "admin"
 UPLOADS_AT_ONCE: Final = 6
 # To save what was verified, and for a slow call before that.
 VERIFIER_RESERVE_SECONDS: Final = 60
+# For a page that was begun: a thousand objects, or a hundred rows one by one.
+COLLECTOR_RESERVE_SECONDS: Final = 60
+COLLECTOR: Final = Actor("collector")
 
 
 class Deployment:
@@ -106,10 +114,13 @@ class Deployment:
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
         self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of)
-        blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions, self.quota)
-        self.trash = Trash(DynamoTrashStore(self._tables, reads), transactions, clock=clock)
-        self.history = DynamoHistoryStore(self._tables)
+        links = DynamoLinkStore(self._tables, reads)
+        blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
         self.policies = DynamoPolicyStore(self._tables, reads)
+        retention = Retention(self.policies, settings.retention_days)
+        trash_rows = DynamoTrashStore(self._tables, reads)
+        self.trash = Trash(trash_rows, transactions, retention.seconds, clock)
+        self.history = DynamoHistoryStore(self._tables)
         uploads = Uploads(
             DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key, clock
         )
@@ -136,6 +147,7 @@ class Deployment:
                 key_for=keys.manifest_key,
                 adopt=adoption.adopt if staged else None,
                 trash=self.trash,
+                policies=self.policies,
                 clock=clock,
             ),
             discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables, reads)),
@@ -154,6 +166,7 @@ class Deployment:
     def _management(self) -> ManagementApi:
         """Imports what only the management function needs, 0.3 s of CPU, when it is first asked for."""
         from chalicelib.management.api import ManagementApi  # noqa: PLC0415
+        from chalicelib.management.seals import Seals  # noqa: PLC0415
         from chalicelib.management.services import ManagementServices  # noqa: PLC0415
 
         services, tables = self.services, self._tables
@@ -172,8 +185,15 @@ class Deployment:
                 direct=self.direct,
                 opening=services.opening,
                 token_of=functools.partial(by_token, services),
+                fsck=self.fsck,
+                seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
             )
         )
+
+    @property
+    def undo(self) -> Undo:
+        services = self.services
+        return Undo(services.manifests, services.blobs, self.trash, self.history, self.clock)
 
     @property
     def _emptying(self) -> Emptying:
@@ -208,6 +228,59 @@ class Deployment:
             start=self._start_verifier(verifier),
             clock=self.clock,
         )
+
+    @functools.cached_property
+    def fsck(self) -> Fsck:
+        """Of the management function."""
+        from chalicelib.aws.row_store import DynamoRowStore  # noqa: PLC0415
+        from chalicelib.registry.fsck import Fsck  # noqa: PLC0415
+
+        rows = DynamoRowStore(self.dynamodb, self._tables, self._s3, self.settings.bucket)
+        return Fsck(rows, keys.shard_of, self.quota.limit_of, self.services.manifests, self.clock)
+
+    @functools.cached_property
+    def collector(self) -> Collector:
+        """Of the scheduled function, and of the management function."""
+        from chalicelib.aws.bucket import S3Bucket  # noqa: PLC0415
+        from chalicelib.aws.collectable_store import DynamoCollectableStore  # noqa: PLC0415
+        from chalicelib.registry.collection import Collector  # noqa: PLC0415
+        from chalicelib.registry.expiry import Expiry  # noqa: PLC0415
+        from chalicelib.registry.steps import Steps  # noqa: PLC0415
+
+        services, bucket = self.services, S3Bucket(self._s3, self.settings.bucket)
+        found = DynamoCollectableStore(self._tables, bucket)
+        transactions = services.blobs.transactions
+        return Collector(
+            found=found,
+            graves=found,
+            manifests=services.manifests.rows,
+            staging=services.manifests.staging,
+            trash=self.trash,
+            expiry=Expiry(
+                uploads=services.uploads.sessions,
+                direct=self.direct.sessions,
+                links=services.blobs.links,
+                bucket=bucket,
+                transactions=transactions,
+                prefix_of=keys.session_prefix,
+                clock=self.clock,
+            ),
+            steps=Steps(transactions, self.quota.usage),
+            shards=keys.SHARDS,
+            account_of=keys.account_of,
+            grace=self.settings.grace_seconds,
+            clock=self.clock,
+        )
+
+    def collect(self, seconds: float, account: str | None = None, actor: Actor = COLLECTOR) -> Report:
+        """Free what is due, for less than `seconds`; the audit trail of each account tells what of it went."""
+        at = self.clock()
+        report = self.collector.run(at + seconds - COLLECTOR_RESERVE_SECONDS, account)
+        for owner, freed in report.accounts.items():
+            if owner and freed:
+                record = Record(owner, int(at * 1000), actor.id, "collect", "", actor.address)
+                self.trail.write(replace(record, detail=asdict(freed)))
+        return report
 
     def _start_verifier(self, verifier: Verifier) -> Callable[[str], None]:
         if self.settings.verifier_function:

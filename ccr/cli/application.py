@@ -12,6 +12,7 @@ from ccr.cli.commands import (
     accounts,
     audit,
     credentials,
+    fsck,
     images,
     kubernetes,
     login,
@@ -31,7 +32,7 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "promote"),
-    *("pull-secret", "audit", "run", "gateway", "capability-key"),
+    *("pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
 )
 
 
@@ -92,6 +93,7 @@ app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
+app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)
 app.command("run", rich_help_panel=USING)(serving.run)
 app.command("gateway", rich_help_panel=USING)(serving.gateway)
 app.command("capability-key", rich_help_panel=USING)(serving.capability_key)

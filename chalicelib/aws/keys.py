@@ -55,6 +55,17 @@ def blob_key(repository: Repository, session: str, writer: str) -> str:
     return f"blobs/{repository.account}/{repository.registry}/{session}/{writer}"
 
 
+def session_prefix(repository: Repository, session: str) -> str:
+    """Of every `blob_key` of the session."""
+    return blob_key(repository, session, "")
+
+
+def account_of(key: str) -> str:
+    """Of an S3 key; '' for those of manifests, which do not say it."""
+    kind, _, rest = key.partition("/")
+    return "" if kind == "manifests" else unquote(rest.partition("/")[0])
+
+
 def staged_prefix(repository: Repository, digest: Digest) -> str:
     """As infra/edge/viewer-request.js has it."""
     return f"staged/{quote(repository.account, safe='')}/{repository.name}/{digest.partition(':')[2]}/"

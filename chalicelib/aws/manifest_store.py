@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from pynamodb.connection import Connection
 
 from chalicelib.aws.keys import referrer_key, repository_key
-from chalicelib.aws.reads import Reads
-from chalicelib.aws.rows import link_row, manifest_row, tag_row
+from chalicelib.aws.reads import Reads, key_of
+from chalicelib.aws.rows import link_row, manifest_row, policy_of, tag_row
 from chalicelib.aws.tables import Tables
+from chalicelib.registry.policies import IMMUTABLE_TAGS, Policy, nearest, scopes
 from chalicelib.registry.stores import ManifestRow, Survey
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
+Row = tuple[Any, str, str]
 BATCH_LIMIT: Final = 100
 # A page of referrers stays well below what a function may answer, 6 MiB.
 PAGE_BYTES: Final = 1024 * 1024
@@ -48,36 +50,41 @@ class DynamoManifestStore:
     def survey(
         self,
         repository: Repository,
-        digest: Digest,
-        tags: Iterable[str],
+        digest: Digest | None,
+        tags: Collection[str],
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],
     ) -> Survey:
         key, tables = repository_key(repository), self._tables
-        keys: list[tuple[Any, str, str]]
-        keys = [(tables.manifests, "digest", one) for one in sorted({digest, *manifests})]
-        keys += [(tables.tags, "tag", tag) for tag in sorted(set(tags))]
-        keys += [(tables.links, "digest", blob) for blob in sorted(set(blobs))]
-        found = Survey()
+        keys: list[Row]
+        keys = [(tables.manifests, key, one) for one in sorted({*manifests, *([digest] if digest else [])})]
+        keys += [(tables.tags, key, tag) for tag in sorted(set(tags))]
+        if tags:
+            keys += [(tables.policies, scope, IMMUTABLE_TAGS) for scope in scopes(repository)]
+        keys += [(tables.links, key, blob) for blob in sorted(set(blobs))]
+        found, policies = Survey(), list[Policy]()
         for first in range(0, len(keys), BATCH_LIMIT):
-            for model in self._read(key, keys[first : first + BATCH_LIMIT]):
+            for model in self._read(keys[first : first + BATCH_LIMIT]):
                 if isinstance(model, tables.manifests):
                     row = manifest_row(model)
                     found.manifests[row.digest] = row
                 elif isinstance(model, tables.tags):
                     found.tags[model.tag] = tag_row(model)
+                elif isinstance(model, tables.policies):
+                    policies.append(policy_of(model))
                 else:
                     found.links[Digest(model.digest)] = link_row(model)
-        found.manifest = found.manifests.pop(digest, None)
+        found.manifest = found.manifests.pop(digest, None) if digest else None
+        found.immutable = nearest(policies)
         return found
 
-    def _read(self, key: str, keys: list[tuple[Any, str, str]]) -> Iterator[Any]:
+    def _read(self, keys: list[Row]) -> Iterator[Any]:
         """BatchGetItem over several tables, until nothing is left over."""
         models = {model.Meta.table_name: model for model, _, _ in keys}
         asked: dict[str, dict[str, Any]] = {}
-        for model, attribute, value in keys:
+        for model, hash_key, range_key in keys:
             request = asked.setdefault(model.Meta.table_name, self._request(model))
-            request["Keys"].append({"repository": {"S": key}, attribute: {"S": value}})
+            request["Keys"].append(key_of(model, hash_key, range_key))
         while asked:
             answer = self._connection.dispatch("BatchGetItem", {"RequestItems": asked})
             for table_name, items in answer["Responses"].items():

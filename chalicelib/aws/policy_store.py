@@ -9,8 +9,9 @@ from pynamodb.exceptions import DeleteError, PutError
 
 from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.reads import Reads
+from chalicelib.aws.rows import policy_of
 from chalicelib.aws.tables import Tables
-from chalicelib.registry.policies import Policy, registry_scope, repository_scope
+from chalicelib.registry.policies import Policy, nearest, scopes
 from chalicelib.spec.reference import Repository
 
 
@@ -23,14 +24,11 @@ class DynamoPolicyStore:
 
     def get(self, scope: str, kind: str) -> Policy | None:
         model = self._reads.get(self._table, scope, kind)
-        return None if model is None else _policy(model)
+        return None if model is None else policy_of(model)
 
     def of(self, repository: Repository, kind: str) -> Policy | None:
-        own, outer = repository_scope(repository), registry_scope(repository.account, repository.registry)
-        found = self._reads.get_many([(self._table, scope, kind) for scope in (own, outer)])
-        by_scope = {model.scope: model for model in found}
-        model = by_scope.get(own) or by_scope.get(outer)
-        return None if model is None else _policy(model)
+        found = self._reads.get_many([(self._table, scope, kind) for scope in scopes(repository)])
+        return nearest([policy_of(model) for model in found])
 
     def put(self, policy: Policy) -> bool:
         table = self._table
@@ -52,7 +50,3 @@ class DynamoPolicyStore:
             check_lost(error)
             return False
         return True
-
-
-def _policy(model: Any) -> Policy:
-    return Policy(model.scope, model.kind, json.loads(model.document), int(model.version))

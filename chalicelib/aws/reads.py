@@ -65,7 +65,7 @@ class SignedReads:
         self._url, self._host = f"{endpoint.rstrip('/')}/", urlsplit(endpoint).netloc
 
     def get(self, model: type[Model], hash_key: str, range_key: str | None = None) -> Model | None:
-        request = {"TableName": model.Meta.table_name, "Key": _key(model, hash_key, range_key)}
+        request = {"TableName": model.Meta.table_name, "Key": key_of(model, hash_key, range_key)}
         answer = self._ask("GetItem", {**request, "ConsistentRead": True})
         if answer is None:
             return self._otherwise.get(model, hash_key, range_key)
@@ -101,7 +101,7 @@ def _batch(keys: Sequence[Key]) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     for model, hash_key, range_key in keys:
         request = asked.setdefault(model.Meta.table_name, {"Keys": [], "ConsistentRead": True})
-        request["Keys"].append(_key(model, hash_key, range_key))
+        request["Keys"].append(key_of(model, hash_key, range_key))
     return asked
 
 
@@ -110,7 +110,7 @@ def _models(keys: Sequence[Key], responses: dict[str, list[Any]]) -> list[Any]:
     return [models[table].from_raw_data(item) for table, items in responses.items() for item in items]
 
 
-def _key(model: Any, hash_key: str, range_key: str | None) -> dict[str, dict[str, str]]:
+def key_of(model: Any, hash_key: str, range_key: str | None) -> dict[str, dict[str, str]]:
     """PynamoDB has no public way to a key's attribute."""
     key = {model._hash_key_attribute().attr_name: {"S": hash_key}}  # noqa: SLF001
     if range_key is not None:

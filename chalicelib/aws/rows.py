@@ -6,7 +6,16 @@ import json
 from collections.abc import Iterable
 
 from chalicelib.aws.keys import repository_key, shard_of
-from chalicelib.aws.tables import HistoryModel, LinkModel, ManifestModel, TagModel, TrashModel, UploadModel
+from chalicelib.aws.tables import (
+    HistoryModel,
+    LinkModel,
+    ManifestModel,
+    PolicyModel,
+    TagModel,
+    TrashModel,
+    UploadModel,
+)
+from chalicelib.registry.policies import Policy
 from chalicelib.registry.stores import Held, Link, ManifestRow, Part, TagMove, TagRow, TrashRow, UploadRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -107,6 +116,10 @@ def tag_move(model: HistoryModel) -> TagMove:
         actor=model.actor or "",
         action=model.action or "",
     )
+
+
+def policy_of(model: PolicyModel) -> Policy:
+    return Policy(model.scope, model.kind, json.loads(model.document), int(model.version))
 
 
 def upload_row(model: UploadModel) -> UploadRow:

@@ -165,6 +165,8 @@ class RepositoryModel(Model):
 
 
 class ManifestModel(Model):
+    """`version` grows with every count, here and in links, blobs and usage: fsck tells by it what moved."""
+
     repository = UnicodeAttribute(hash_key=True)
     digest = UnicodeAttribute(range_key=True)
     media_type = UnicodeAttribute()
@@ -182,6 +184,7 @@ class ManifestModel(Model):
     pulled = NumberAttribute(null=True)
     shard = UnicodeAttribute(null=True)
     idle = NumberAttribute(null=True)
+    version = NumberAttribute(null=True)
     by_idle = IdleManifestIndex()
 
 
@@ -213,6 +216,7 @@ class LinkModel(Model):
     touched = UTCDateTimeAttribute(null=True)
     shard = UnicodeAttribute(null=True)
     idle = NumberAttribute(null=True)
+    version = NumberAttribute(null=True)
     by_idle = IdleLinkIndex()
 
 
@@ -225,6 +229,7 @@ class BlobModel(Model):
     kept = NumberAttribute(default=0)
     shard = UnicodeAttribute(null=True)
     idle = NumberAttribute(null=True)
+    version = NumberAttribute(null=True)
     by_idle = IdleBlobIndex()
     by_storage_key = StoredBlobIndex()
 
@@ -268,6 +273,7 @@ class UsageModel(Model):
     bytes = NumberAttribute()
     free = NumberAttribute()
     level = NumberAttribute(default=0)
+    version = NumberAttribute(null=True)
 
 
 class PolicyModel(Model):

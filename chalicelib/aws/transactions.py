@@ -32,6 +32,7 @@ from chalicelib.registry.changes import (
     CountManifest,
     EndDirect,
     EndUpload,
+    ExpireSession,
     MoveManifest,
     MoveTrash,
     NameRepository,
@@ -47,10 +48,14 @@ from chalicelib.registry.changes import (
     RemoveReferrer,
     RemoveTag,
     RemoveTrash,
+    SettleBlob,
+    SettleLink,
     TellMove,
+    TouchLink,
     WriteAudit,
 )
-from chalicelib.registry.stores import LIVE, PUBLISHED
+from chalicelib.registry.stores import LIVE, PUBLISHED, RELEASING
+from chalicelib.registry.trash import RELEASE_SECONDS
 
 CONFLICT_TRIES: Final = 10
 _FIRST_WAIT: Final = 0.01
@@ -180,6 +185,8 @@ class _Items:
         state, held = change.after
         actions = [table.state.set(state), table.held.set(held), table.tags.set(change.new_tags)]
         actions += self._mark(table, change.digest, is_idle=state != LIVE)
+        if change.leaves_bytes:
+            actions.append(table.storage_key.remove())
         return Update(table(repository_key(change.repository), change.digest), actions, condition)
 
     def remove_manifest(self, change: RemoveManifest) -> Delete:
@@ -189,10 +196,10 @@ class _Items:
 
     def count_manifest(self, change: CountManifest) -> Update:
         table = self._tables.manifests
-        actions = []
+        actions = [table.version.add(1)]
         if change.tags:
             actions.append(table.tags.add(change.tags))
-        if change.parents or not actions:
+        if change.parents:
             actions.append(table.parents.add(change.parents))
         return Update(table(repository_key(change.repository), change.digest), actions, table.state == LIVE)
 
@@ -284,6 +291,20 @@ class _Items:
             condition &= table.idle == change.idle
         return Delete(table(repository_key(change.repository), change.digest), condition)
 
+    def touch_link(self, change: TouchLink) -> Update:
+        table = self._tables.links
+        condition: Condition = table.digest.exists()
+        if change.idle is not None:
+            condition = (table.references == 0) & (table.idle == change.idle)
+        actions = self._mark(table, change.digest, is_idle=True)
+        return Update(table(repository_key(change.repository), change.digest), actions, condition)
+
+    def settle_link(self, change: SettleLink) -> Update:
+        table = self._tables.links
+        condition = (table.references > 0) & (table.idle == change.idle)
+        actions = self._mark(table, change.digest, is_idle=False)
+        return Update(table(repository_key(change.repository), change.digest), actions, condition)
+
     def put_blob(self, change: PutBlob) -> Put:
         table, link = self._tables.blobs, change.link
         model = table(
@@ -307,6 +328,12 @@ class _Items:
         actions += self._mark(table, change.digest, is_idle=min(change.links, change.kept) < 0)
         return Update(table(change.account, change.digest), actions, condition)
 
+    def settle_blob(self, change: SettleBlob) -> Update:
+        table = self._tables.blobs
+        condition = ((table.links > 0) | (table.kept > 0)) & (table.idle == change.idle)
+        actions = self._mark(table, change.digest, is_idle=False)
+        return Update(table(change.account, change.digest), actions, condition)
+
     def remove_blob(self, change: RemoveBlob) -> Delete:
         table = self._tables.blobs
         unused = (table.links == 0) & (table.kept.does_not_exist() | (table.kept == 0))
@@ -315,7 +342,7 @@ class _Items:
 
     def charge(self, change: Charge) -> Update:
         table = self._tables.usage
-        actions = [table.bytes.add(change.bytes), table.free.add(-change.bytes)]
+        actions = [table.bytes.add(change.bytes), table.free.add(-change.bytes), table.version.add(1)]
         # What was freed is told whatever the limit is by now.
         condition = table.free >= change.bytes if change.bytes > 0 else table.account.exists()
         return Update(table(change.account), actions, condition)
@@ -334,11 +361,16 @@ class _Items:
         actions = [table.state.set(state), table.held.set(held)]
         if row is not None:
             actions += [table.tags.set(json.dumps(row.tags)), table.deleted.set(row.deleted)]
-            actions += [table.due.set(row.due), table.deleted_by.set(row.deleted_by)]
-            actions += [table.reason.set(row.reason)]
+            actions += [table.deleted_by.set(row.deleted_by), table.reason.set(row.reason)]
             # Those of the manifest that goes now.
             key = row.storage_key
             actions.append(table.storage_key.remove() if key is None else table.storage_key.set(key))
+        # Should whoever releases it die, the collector goes on.
+        due = None if row is None else row.due
+        if state == RELEASING:
+            due = self._second() + RELEASE_SECONDS
+        if due is not None:
+            actions.append(table.due.set(due))
         condition = self._lies(change.before, change.due)
         return Update(table(repository_key(change.repository), change.digest), actions, condition)
 
@@ -368,8 +400,8 @@ class _Items:
     def _mark(self, table: Any, digest: str, *, is_idle: bool) -> list[Any]:
         """Whatever took away may have taken the last: the collector looks, and it alone takes marks away."""
         if is_idle:
-            return [table.shard.set(shard_of(digest)), table.idle.set(self._second())]
-        return [table.shard.remove(), table.idle.remove()]
+            return [table.shard.set(shard_of(digest)), table.idle.set(self._second()), table.version.add(1)]
+        return [table.shard.remove(), table.idle.remove(), table.version.add(1)]
 
     def _second(self) -> int:
         return int(self._clock())
@@ -380,6 +412,11 @@ class _Items:
     def end_upload(self, change: EndUpload) -> Delete:
         table = self._tables.uploads
         return Delete(table(change.session), table.writer == change.writer)
+
+    def expire_session(self, change: ExpireSession) -> Delete:
+        table = self._tables.uploads
+        is_left = table.lease.does_not_exist() | (table.lease < change.now)
+        return Delete(table(change.session), (table.expires == change.expires) & is_left)
 
     def end_direct(self, change: EndDirect) -> Update:
         table = self._tables.direct
@@ -409,8 +446,11 @@ _METHODS: Final[dict[type, str]] = {
     NameRepository: "name_repository",
     PutLink: "put_link",
     RemoveLink: "remove_link",
+    TouchLink: "touch_link",
+    SettleLink: "settle_link",
     PutBlob: "put_blob",
     CountBlob: "count_blob",
+    SettleBlob: "settle_blob",
     RemoveBlob: "remove_blob",
     Charge: "charge",
     BuryObject: "bury_object",
@@ -419,5 +459,6 @@ _METHODS: Final[dict[type, str]] = {
     RemoveTrash: "remove_trash",
     TellMove: "tell_move",
     EndUpload: "end_upload",
+    ExpireSession: "expire_session",
     EndDirect: "end_direct",
 }

@@ -294,3 +294,52 @@ class CallerOut(BaseModel):
     operator: bool
     roles: dict[str, str]
     grants: list[GrantModel]
+
+
+class CheckIn(Strict):
+    account: Name | None = Field(default=None, description="for operators: of another account")
+    repository: RepositoryName | None = Field(default=None, description="of this repository alone")
+    cursor: str = Field(default="", max_length=60_000, description="of the answer before")
+
+
+class MendModel(Strict):
+    """A write to one row: `put` where it has all of `expect`, a deletion without `put`."""
+
+    row: Annotated[list[str], Field(min_length=3, max_length=3)]
+    expect: dict[str, int | str | None] | None
+    put: dict[str, int | str | None] | None
+    check: bool
+
+
+class FindingModel(Strict):
+    code: str
+    table: str
+    scope: str
+    key: str
+    message: str
+    found: dict[str, int | str | None]
+    should: dict[str, int | str | None]
+    mends: list[MendModel] = Field(description="the writes that mend it; none: nothing here can")
+    seal: str = Field(description="no other finding can be applied than one that was found")
+
+
+class CheckOut(BaseModel):
+    findings: list[FindingModel]
+    unsettled: int = Field(description="rows that changed each time they were looked at")
+    cursor: str = Field(description="for the next call; empty at the end")
+
+
+class RepairIn(Strict):
+    findings: Annotated[list[FindingModel], Field(min_length=1, max_length=100)]
+
+
+class RepairOut(BaseModel):
+    code: str
+    table: str
+    scope: str
+    key: str
+    result: Literal["mended", "stale", "not-mendable"]
+
+
+class RepairsOut(BaseModel):
+    repairs: list[RepairOut]

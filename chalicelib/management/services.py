@@ -20,10 +20,12 @@ from chalicelib.identity.refusals import stale
 from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.problems import ProblemError
+from chalicelib.management.seals import Seals
 from chalicelib.registry.changes import Actor
 from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
+from chalicelib.registry.fsck import Fsck
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.spec.reference import Repository
@@ -59,6 +61,8 @@ class ManagementServices:
     direct: DirectUploads
     opening: Opening
     token_of: Callable[[str], Principal | None]
+    fsck: Fsck
+    seals: Seals
 
 
 @dataclass(frozen=True, slots=True)

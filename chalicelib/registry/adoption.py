@@ -32,7 +32,7 @@ class Adoption:
 
     def find(self, repository: Repository, digest: Digest) -> Link:
         """The blob, adopted when it waits to be. Raises BLOB_UNKNOWN (404)."""
-        link = self.blobs.links.get(repository, digest)
+        link = self.blobs.look(repository, digest)
         if link is None and self._may_wait(digest):
             link = self._adopted(repository, digest)
         if link is None:

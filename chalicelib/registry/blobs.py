@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from chalicelib.registry.changes import (
     Actor,
@@ -14,6 +17,7 @@ from chalicelib.registry.changes import (
     PutBlob,
     PutLink,
     RemoveLink,
+    TouchLink,
     Transactions,
     WriteAudit,
 )
@@ -23,17 +27,24 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository
 
-ATTEMPTS = 8
+ATTEMPTS: Final = 8
+GRACE_SECONDS: Final = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """A blob is stored once an account and seen in a repository only through a link there."""
+    """A blob is stored once an account and seen in a repository only through a link there.
+
+    A link that no manifest names stays for `grace` seconds. Whoever is told that it is there counts on it:
+    it stays for half as long from then on.
+    """
 
     links: LinkStore
     objects: ObjectStore
     transactions: Transactions
     quota: Quota
+    grace: int = GRACE_SECONDS
+    clock: Callable[[], float] = time.time
 
     def find(self, repository: Repository, digest: Digest) -> Link:
         """Raises BLOB_UNKNOWN (404)."""
@@ -41,6 +52,15 @@ class Blobs:
         if link is None:
             raise unknown_blob(digest)
         return link
+
+    def look(self, repository: Repository, digest: Digest) -> Link | None:
+        """For somebody who will name it in a manifest soon; one read, but for a link about to go."""
+        link = self.links.get(repository, digest)
+        if link is None or link.references or link.idle > self.clock() - self.grace / 2:
+            return link
+        if not self.transactions.write([TouchLink(repository, digest, link.idle)]):
+            return link
+        return self.links.get(repository, digest)
 
     def location(self, method: str, link: Link) -> str:
         return self.objects.presign(method, link.storage_key)
@@ -73,7 +93,9 @@ class Blobs:
     def _second_copy(self, repository: Repository, link: Link, refused: list[Change]) -> list[Change]:
         """What is left to write when the blob, or the link too, was there before."""
         if any(isinstance(change, PutLink) for change in refused):
-            return []
+            return [TouchLink(repository, link.digest)]
+        if any(isinstance(change, TouchLink) for change in refused):
+            return self._first_copy(repository, link)
         kept = self.links.blob(repository.account, link.digest)
         if kept is None:
             return self._first_copy(repository, link)
@@ -92,8 +114,25 @@ class Blobs:
             link = self.links.get(source, digest)
         if link is None:
             return False
-        refused = self.transactions.write(link_changes(repository, link))
-        return not refused or any(isinstance(change, PutLink) for change in refused)
+        for _ in range(ATTEMPTS):
+            refused = self.transactions.write(link_changes(repository, link))
+            if not any(isinstance(change, PutLink) for change in refused):
+                return not refused
+            if not self.transactions.write([TouchLink(repository, digest)]):
+                return True
+        raise busy()
+
+    def relink(self, repository: Repository, digest: Digest) -> bool:
+        """Link the account's copy of what was here before, linked or not. False: it is gone."""
+        for _ in range(ATTEMPTS):
+            if self.links.get(repository, digest) is not None:
+                return True
+            kept = self.links.blob(repository.account, digest)
+            if kept is None:
+                return False
+            if not self.transactions.write(link_changes(repository, kept)):
+                return True
+        raise busy()
 
     def delete(self, repository: Repository, digest: Digest, actor: Actor | None = None) -> None:
         """Take the blob out of the repository; the audit trail tells of it where somebody asked for it.

@@ -24,7 +24,7 @@ class PutManifest:
 @dataclass(frozen=True, slots=True)
 class MoveManifest:
     """From one (state, held) to another. Holds if the row is in the first, with `tags` and no parents
-    where `tags` is given.
+    where `tags` is given. `leaves_bytes`: another row names the object of its bytes now.
     """
 
     repository: Repository
@@ -33,6 +33,7 @@ class MoveManifest:
     after: tuple[str, int]
     tags: int | None = None
     new_tags: int = 0
+    leaves_bytes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,26 @@ class RemoveLink:
 
 
 @dataclass(frozen=True, slots=True)
+class TouchLink:
+    """Marks the link idle from now on: somebody counts on it. Holds if it is there, and no manifest named it
+    since `idle` where that is given.
+    """
+
+    repository: Repository
+    digest: Digest
+    idle: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettleLink:
+    """Takes away the mark of a link in use. Holds if some manifest names it, and `idle` is its mark."""
+
+    repository: Repository
+    digest: Digest
+    idle: int
+
+
+@dataclass(frozen=True, slots=True)
 class PutBlob:
     """Holds if the account has no such blob; it starts with one link."""
 
@@ -166,6 +187,15 @@ class CountBlob:
     links: int = 0
     storage_key: str | None = None
     kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SettleBlob:
+    """Takes away the mark of a blob in use. Holds if something links or keeps it, and `idle` is its mark."""
+
+    account: str
+    digest: Digest
+    idle: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +275,15 @@ class EndUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpireSession:
+    """Removes an upload session of either kind. Holds if it `expires` then, and nobody writes to it `now`."""
+
+    session: str
+    expires: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndDirect:
     """Marks a direct upload as published. Holds if `writer` still has the session."""
 
@@ -267,8 +306,11 @@ Change = (
     | NameRepository
     | PutLink
     | RemoveLink
+    | TouchLink
+    | SettleLink
     | PutBlob
     | CountBlob
+    | SettleBlob
     | RemoveBlob
     | Charge
     | BuryObject
@@ -277,6 +319,7 @@ Change = (
     | RemoveTrash
     | TellMove
     | EndUpload
+    | ExpireSession
     | EndDirect
 )
 

@@ -56,7 +56,7 @@ class DirectUploads:
     clock: Callable[[], float] = time.time
 
     def present(self, repository: Repository, digest: Digest) -> bool:
-        return self.blobs.links.get(repository, digest) is not None
+        return self.blobs.look(repository, digest) is not None
 
     def mounted(self, repository: Repository, digest: Digest, sources: Iterable[Repository]) -> bool:
         """Linked from the first of `sources` that has it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -27,6 +27,8 @@ from chalicelib.registry.changes import (
     WriteAudit,
 )
 from chalicelib.registry.holding import check_count, count_changes, held_by, hold_changes, missing_content
+from chalicelib.registry.immutability import check_deletion, check_moves
+from chalicelib.registry.policies import IMMUTABLE_TAGS, PolicyStore
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.stores import (
     LIVE,
@@ -50,6 +52,8 @@ from chalicelib.spec.reference import Repository
 INLINE_LIMIT: Final = 200 * 1024
 # Each is a call to S3; an image has at most half as many layers, and S3's events adopt too.
 ADOPTIONS_LIMIT: Final = 256
+# So many tags a deleted manifest can be restored with; a row has no room for any number.
+TAGS_KEPT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Manifests:
     named: set[Repository] = field(default_factory=set)
     adopt: Callable[[Repository, Digest], bool] | None = None
     trash: Trash | None = None
+    policies: PolicyStore | None = None
     clock: Callable[[], float] = time.time
 
     def get(self, repository: Repository, reference: Digest | str) -> Stored:
@@ -159,11 +164,15 @@ class Manifests:
         actor: Actor = NOBODY,
         precondition: Precondition = ALWAYS,
         reason: str = "",
+        *,
+        force: bool = False,
     ) -> None:
         """Delete a manifest and the tags that name it; it can be restored where there is a `trash`.
 
-        Raises MANIFEST_UNKNOWN (404), MANIFEST_INVALID (412), or DENIED (405) while an index names it.
+        Raises MANIFEST_UNKNOWN (404), MANIFEST_INVALID (412), DENIED (405) while an index names it, and
+        DENIED (403) where a tag of it is immutable, unless by `force`.
         """
+        untagged: list[str] = []
         for _ in range(ATTEMPTS):
             row = self.rows.get(repository, digest)
             if row is not None and row.state != LIVE:
@@ -172,19 +181,44 @@ class Manifests:
             if row is None:
                 raise unknown_manifest(digest)
             precondition.check(f"the manifest {digest}", digest)
-            if self._try_delete(repository, row, actor, reason):
+            _check_unnamed(row)
+            tags = self.tags.naming(repository, row.digest) if row.tags else []
+            if not force:
+                self._check_deletion(repository, dict.fromkeys(tags, digest))
+            if len(tags) > TRANSACTION_LIMIT // 3:
+                untagged += self._untag_most(repository, row.digest, tags, actor)
+                continue
+            kept = tuple((*untagged, *tags)[:TAGS_KEPT])
+            if self._try_delete(repository, row, tags, Deletion(kept, actor.id, reason), actor):
                 return
         raise busy()
 
+    def _check_deletion(self, repository: Repository, tags: Mapping[str, Digest]) -> None:
+        if tags and self.policies is not None:
+            check_deletion(repository, self.policies.of(repository, IMMUTABLE_TAGS), tags)
+
     def untag(
-        self, repository: Repository, tag: str, actor: Actor = NOBODY, precondition: Precondition = ALWAYS
+        self,
+        repository: Repository,
+        tag: str,
+        actor: Actor = NOBODY,
+        precondition: Precondition = ALWAYS,
+        *,
+        force: bool = False,
     ) -> None:
-        """Delete a tag, not its manifest. Raises MANIFEST_UNKNOWN (404), MANIFEST_INVALID (412)."""
+        """Delete a tag, not its manifest.
+
+        Raises MANIFEST_UNKNOWN (404), MANIFEST_INVALID (412), and DENIED (403) where it is immutable, unless
+        by `force`.
+        """
         for _ in range(ATTEMPTS):
-            row = self.tags.get(repository, tag)
+            survey = self.rows.survey(repository, None, (tag,), (), ())
+            row = survey.tags.get(tag)
             if row is None:
                 raise unknown_manifest(tag)
             precondition.check(f"the tag {tag}", row.digest)
+            if not force:
+                check_deletion(repository, survey.immutable, {tag: row.digest})
             if not self.transactions.write(self._untag_changes(repository, row.digest, [tag], actor)):
                 return
         raise busy()
@@ -204,6 +238,7 @@ class Manifests:
         children = [descriptor.digest for descriptor in (*manifest.children, *manifest.unclear)]
         survey = self.rows.survey(push.repository, push.digest, push.tags, named, children)
         _check_precondition(push, survey)
+        check_moves(push.repository, survey.immutable, _moved(push, survey))
         row = survey.manifest
         if row is not None and row.state == RELEASING:
             self.staging.release(push.repository, row)
@@ -299,31 +334,32 @@ class Manifests:
         if row.storage_key:
             self.objects.delete(row.storage_key)
 
-    def _try_delete(self, repository: Repository, row: ManifestRow, actor: Actor, reason: str) -> bool:
-        if row.parents:
-            message = f"{row.parents} index(es) here name this manifest; delete those first"
-            raise RegistryError(ErrorCode.DENIED, message, ({"digest": row.digest},), status=405)
-        tags = self.tags.naming(repository, row.digest) if row.tags else []
-        if len(tags) > TRANSACTION_LIMIT // 3:
-            self._untag_most(repository, row.digest, tags, actor)
-            return False
+    def _try_delete(
+        self,
+        repository: Repository,
+        row: ManifestRow,
+        tags: Sequence[str],
+        deletion: Deletion,
+        actor: Actor,
+    ) -> bool:
         around: list[Change] = self._removed(repository, tags, row.digest, actor, "delete")
-        around.append(WriteAudit(repository, actor, "delete", row.digest, _why(tags, reason)))
+        around.append(WriteAudit(repository, actor, "delete", row.digest, _why(tags, deletion.reason)))
         if row.subject is not None:
             around.append(RemoveReferrer(repository, row.subject, row.digest))
         before, count = (LIVE, row.held), len(tags)
         counts = hold_changes(repository, row.holds, step=-1)
         if self.trash is not None:
             room = TRANSACTION_LIMIT - 1 - len(around) - len(counts)
-            kept = self.trash.keep(repository, row, Deletion(tuple(tags), actor.id, reason), room)
+            kept = self.trash.keep(repository, row, deletion, room)
             if kept is None:
                 return False
             around += kept
         if 1 + len(around) + len(counts) > TRANSACTION_LIMIT:
-            leaving = MoveManifest(repository, row.digest, before, (RELEASING, row.held), tags=count)
+            after, has_trash = (RELEASING, row.held), self.trash is not None
+            leaving = MoveManifest(repository, row.digest, before, after, tags=count, leaves_bytes=has_trash)
             if self.transactions.write([leaving, *around]):
                 return False
-            kept_row = replace(row, storage_key=None) if self.trash else row
+            kept_row = replace(row, storage_key=None) if has_trash else row
             self.staging.release(repository, replace(kept_row, state=RELEASING, tags=0))
             return True
         if self.transactions.write([RemoveManifest(repository, row.digest, before, count), *around, *counts]):
@@ -332,11 +368,16 @@ class Manifests:
             self._forget(row)
         return True
 
-    def _untag_most(self, repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor) -> None:
-        step = (TRANSACTION_LIMIT - 2) // 2
+    def _untag_most(
+        self, repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor
+    ) -> list[str]:
+        """Those that went."""
+        step, gone = (TRANSACTION_LIMIT - 2) // 2, list[str]()
         for first in range(0, len(tags), step):
             some = tags[first : first + step]
-            self.transactions.write(self._untag_changes(repository, digest, some, actor))
+            if not self.transactions.write(self._untag_changes(repository, digest, some, actor)):
+                gone += some
+        return gone
 
     def _tag_changes(self, push: Push, moving: Iterable[str], survey: Survey) -> list[Change]:
         changes: list[Change] = []
@@ -381,6 +422,12 @@ def _check_precondition(push: Push, survey: Survey) -> None:
         push.precondition.check(f"the manifest {push.digest}", push.digest if is_there else None)
 
 
+def _check_unnamed(row: ManifestRow) -> None:
+    if row.parents:
+        message = f"{row.parents} index(es) here name this manifest; delete those first"
+        raise RegistryError(ErrorCode.DENIED, message, ({"digest": row.digest},), status=405)
+
+
 def _check_media_type(push: Push, row: ManifestRow) -> None:
     """The same bytes are one manifest, and it has one type."""
     if row.media_type != push.manifest.media_type:
@@ -394,6 +441,11 @@ def _moving(push: Push, survey: Survey) -> list[str]:
     """The tags that do not name the digest already."""
     named = {tag for tag, row in survey.tags.items() if row.digest == push.digest}
     return [tag for tag in push.tags if tag not in named]
+
+
+def _moved(push: Push, survey: Survey) -> dict[str, Digest]:
+    """What the tags name that would name something else."""
+    return {tag: survey.tags[tag].digest for tag in _moving(push, survey) if tag in survey.tags}
 
 
 def _left(moving: Iterable[str], survey: Survey) -> dict[Digest, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -49,3 +50,13 @@ def registry_scope(account: str, registry: str) -> str:
 
 def project_scope(account: str, project: str) -> str:
     return f"{account}#{project}"
+
+
+def scopes(repository: Repository) -> tuple[str, str]:
+    """Where a policy of a repository may be: its own is nearer than that of its registry."""
+    return repository_scope(repository), registry_scope(repository.account, repository.registry)
+
+
+def nearest(policies: Iterable[Policy]) -> Policy | None:
+    """Of those that are there for a repository."""
+    return max(policies, key=lambda policy: policy.scope.count("/"), default=None)

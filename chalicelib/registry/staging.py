@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from chalicelib.registry.changes import TRANSACTION_LIMIT, MoveManifest, RemoveManifest, Transactions
+from chalicelib.registry.changes import (
+    TRANSACTION_LIMIT,
+    BuryObject,
+    Change,
+    MoveManifest,
+    RemoveManifest,
+    Transactions,
+)
 from chalicelib.registry.holding import hold_changes
 from chalicelib.registry.stores import RELEASING, STAGING, ManifestRow, ManifestStore, ObjectStore
 from chalicelib.spec.reference import Repository
@@ -40,31 +47,31 @@ class Staging:
             row = replace(row, held=after[1])
         return True
 
-    def release(self, repository: Repository, row: ManifestRow) -> None:
-        """Give back everything that a row in `releasing` holds, then remove it."""
+    def release(self, repository: Repository, row: ManifestRow) -> bool:
+        """Give back everything that a row in `releasing` holds, then remove it. False: another is at it."""
         while row.held:
             batch = row.holds[max(0, row.held - STEP) : row.held]
             after = (RELEASING, row.held - len(batch))
             move = MoveManifest(repository, row.digest, (RELEASING, row.held), after)
             if self.transactions.write([move, *hold_changes(repository, batch, step=-1)]):
-                return  # another process is at it, from where it stands now
+                return False  # from where it stands now
             row = replace(row, held=after[1])
-        if not self.transactions.write([RemoveManifest(repository, row.digest, (RELEASING, 0), 0)]):
-            self._delete_bytes(row)
-
-    def drop(self, repository: Repository, row: ManifestRow) -> None:
-        """Take away a row that cannot be pulled, whoever left it there and however far it had come."""
-        if row.state == STAGING:
-            self._unwind(repository, row)
-        else:
-            self.release(repository, row)
-
-    def _unwind(self, repository: Repository, row: ManifestRow) -> None:
-        """Something it names is gone: the push cannot succeed any more."""
-        move = MoveManifest(repository, row.digest, (STAGING, row.held), (RELEASING, row.held))
-        if not self.transactions.write([move]):
-            self.release(repository, replace(row, state=RELEASING))
-
-    def _delete_bytes(self, row: ManifestRow) -> None:
+        removal: list[Change] = [RemoveManifest(repository, row.digest, (RELEASING, 0), 0)]
+        if row.storage_key:
+            removal.append(BuryObject(row.storage_key))
+        if self.transactions.write(removal):
+            return False
         if row.storage_key:
             self.objects.delete(row.storage_key)
+        return True
+
+    def drop(self, repository: Repository, row: ManifestRow) -> bool:
+        """Take away a row that cannot be pulled, whoever left it there and however far it had come."""
+        return self._unwind(repository, row) if row.state == STAGING else self.release(repository, row)
+
+    def _unwind(self, repository: Repository, row: ManifestRow) -> bool:
+        """Something it names is gone: the push cannot succeed any more."""
+        move = MoveManifest(repository, row.digest, (STAGING, row.held), (RELEASING, row.held))
+        if self.transactions.write([move]):
+            return False
+        return self.release(repository, replace(row, state=RELEASING))

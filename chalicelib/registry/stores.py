@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from chalicelib.registry.policies import Policy
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
@@ -218,6 +219,8 @@ class Survey:
     tags: dict[str, TagRow] = field(default_factory=dict)
     links: dict[Digest, Link] = field(default_factory=dict)
     manifests: dict[Digest, ManifestRow] = field(default_factory=dict)
+    # The policy of immutable tags, where the PUT has tags.
+    immutable: Policy | None = None
 
 
 class ManifestStore(Protocol):
@@ -225,12 +228,14 @@ class ManifestStore(Protocol):
     def survey(
         self,
         repository: Repository,
-        digest: Digest,
-        tags: Iterable[str],
+        digest: Digest | None,
+        tags: Collection[str],
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],
     ) -> Survey:
-        """One BatchGetItem for each 100 rows, consistent."""
+        """One BatchGetItem for each 100 rows, consistent; the policy of immutable tags is among them where
+        there are `tags`.
+        """
         ...
 
     def referrers(

@@ -27,6 +27,9 @@ from chalicelib.spec.reference import Repository
 
 STEP: Final = TRANSACTION_LIMIT - 1
 KEEP_SECONDS: Final = 7 * 24 * 3600
+# How long what died half way is left to whoever may be at it still.
+STAGE_SECONDS: Final = 3600
+RELEASE_SECONDS: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class Trash:
-    """`seconds` is how long what a repository deletes can be restored."""
+    """`seconds` is how long what a repository deletes can be restored; with 0 nothing of it is kept."""
 
     rows: TrashStore
     transactions: Transactions
@@ -55,24 +58,34 @@ class Trash:
         What does not fit is written before. None: look at it all again.
         """
         there = self.rows.get(repository, row.digest)
-        wanted = self._row(repository, row, deletion)
-        if there is not None and (there.state == RELEASING or there.blobs != wanted.blobs):
+        seconds = self.seconds(repository)
+        if seconds == 0 and there is None:
+            return [BuryObject(row.storage_key)] if row.storage_key else []
+        wanted = self._row(row, deletion, seconds)
+        is_other = there is not None and (there.state == RELEASING or there.blobs != wanted.blobs)
+        if there is not None and (is_other or seconds == 0):
             self.release(repository, there)
             return None
-        count = len(wanted.blobs)
-        if there is None and 1 + count <= room:
-            counts = [CountBlob(repository.account, digest, kept=1) for digest in wanted.blobs]
-            return [PutTrash(repository, replace(wanted, state=KEPT, held=count)), *counts]
         if there is None:
-            there = replace(wanted, state=STAGING)
+            count = len(wanted.blobs)
+            if 1 + count <= room:
+                counts = [CountBlob(repository.account, digest, kept=1) for digest in wanted.blobs]
+                return [PutTrash(repository, replace(wanted, state=KEPT, held=count)), *counts]
+            there = replace(wanted, state=STAGING, due=wanted.deleted + STAGE_SECONDS)
             if self.transactions.write([PutTrash(repository, there)]):
                 return None
+        return self._over(repository, there, wanted, row)
+
+    def _over(
+        self, repository: Repository, there: TrashRow, wanted: TrashRow, row: ManifestRow
+    ) -> list[Change] | None:
+        """It is kept already, or begun to be."""
         if there.state == STAGING and not self._hold(repository, there):
             return None
         if there.state == KEPT and there.storage_key != row.storage_key:
             return self._renewed(repository, there, wanted, row)
-        before = (there.state, len(there.blobs))
-        return [MoveTrash(repository, row.digest, before, (KEPT, count), row=wanted)]
+        count = len(there.blobs)
+        return [MoveTrash(repository, row.digest, (there.state, count), (KEPT, count), row=wanted)]
 
     def _renewed(
         self, repository: Repository, there: TrashRow, wanted: TrashRow, row: ManifestRow
@@ -83,13 +96,19 @@ class Trash:
         move = MoveTrash(repository, row.digest, before, before, row=kept)
         return [move, BuryObject(row.storage_key)] if row.storage_key else [move]
 
-    def release(self, repository: Repository, row: TrashRow, due: int | None = None) -> bool:
-        """Give back everything it keeps, then forget it. False: it is no longer as `row` and `due` say."""
-        if row.held <= STEP - 1 and row.state != RELEASING:
-            return not self.transactions.write(self._removal(repository, row, due))
+    def release(
+        self, repository: Repository, row: TrashRow, due: int | None = None, guard: Change | None = None
+    ) -> bool:
+        """Give back everything it keeps, then forget it.
+
+        False: it is no longer as `row` and `due` say, or the condition of `guard` does not hold.
+        """
+        guards = [] if guard is None else [guard]
+        if row.held <= STEP - 1 - len(guards) and row.state != RELEASING:
+            return not self.transactions.write([*self._removal(repository, row, due), *guards])
         if row.state != RELEASING:
             move = MoveTrash(repository, row.digest, (row.state, row.held), (RELEASING, row.held), due=due)
-            if self.transactions.write([move]):
+            if self.transactions.write([move, *guards]):
                 return False
             row = replace(row, state=RELEASING)
         while row.held > STEP - 1:
@@ -117,7 +136,7 @@ class Trash:
             row = replace(row, held=after[1])
         return True
 
-    def _row(self, repository: Repository, row: ManifestRow, deletion: Deletion) -> TrashRow:
+    def _row(self, row: ManifestRow, deletion: Deletion, seconds: int) -> TrashRow:
         now = int(self.clock())
         return TrashRow(
             digest=row.digest,
@@ -131,7 +150,7 @@ class Trash:
             children=tuple(one.digest for one in row.holds if one.is_manifest),
             tags=deletion.tags,
             deleted=now,
-            due=now + self.seconds(repository),
+            due=now + seconds,
             deleted_by=deletion.actor,
             reason=deletion.reason,
         )

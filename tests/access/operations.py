@@ -336,10 +336,25 @@ ACCOUNT_OPERATIONS: Final = (
     Operation("delete user", "DELETE /credentials/{id}", 204, "user"),
 )
 
+FORGED: Final = {
+    "code": "usage",
+    "table": "usage",
+    "scope": "<account>",
+    "key": "",
+    "message": "",
+    "found": {},
+    "should": {},
+    "mends": [{"row": ["usage", "<account>", ""], "expect": {}, "put": {"bytes": 0}, "check": False}],
+    "seal": "0" * 64,
+}
+
 # About nothing in particular: of the caller's own account, or of the deployment.
 OWN_OPERATIONS: Final = (
     Operation("whoami", "GET /whoami", 200),
     Operation("read audit", "GET /audit", 200),
+    Operation("check", "POST /checks", 200, "", {}),
+    # The finding is forged, which only those learn who may mend.
+    Operation("repair", "POST /checks/repairs", 422, "", {"findings": [FORGED]}),
     Operation("make account", "POST /accounts", 201, "", {"id": "newacc", "owner": "newacc-owner"}),
     Operation("make project", "POST /projects", 201, "", {"name": "newproj"}),
     Operation(

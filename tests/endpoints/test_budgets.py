@@ -156,10 +156,18 @@ def test_mount_takes_one_read_and_one_transaction(warm: Driver) -> None:
     assert (answer.status, answer.calls) == (201, (2, 0))
 
 
-def test_delete_takes_one_read_and_one_transaction(warm: Driver) -> None:
-    digest = warm.push_image("gone", seed="gone")
+def test_deleting_a_tag_takes_one_read_and_one_transaction(warm: Driver) -> None:
+    warm.push_image("gone", seed="gone")
     assert warm.call("DELETE", warm.of("manifests/gone")).calls == (2, 0)
-    assert warm.call("DELETE", warm.of(f"manifests/{digest}")).calls == (2, 0)
+
+
+def test_deleting_a_manifest_reads_it_what_is_kept_of_it_and_for_how_long(warm: Driver) -> None:
+    """With tags, those too and whether they are immutable."""
+    digest = warm.push_image("gone", seed="gone")
+    warm.call("DELETE", warm.of("manifests/gone"))
+    assert warm.call("DELETE", warm.of(f"manifests/{digest}")).calls == (4, 0)
+    assert warm.push_image("gone", seed="gone") == digest
+    assert warm.call("DELETE", warm.of(f"manifests/{digest}")).calls == (6, 0)
 
 
 def test_put_index_takes_one_read_and_one_transaction(warm: Driver) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
@@ -16,9 +16,6 @@ from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.quota import Quota
 from chalicelib.registry.stores import (
-    OPEN,
-    PUBLISHED,
-    VERIFYING,
     CheckedPart,
     DirectRow,
     Presigned,
@@ -30,8 +27,8 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from tests.properties.interleaving import Stopping, pause
 from tests.properties.memory_stores import (
-    DirectSession,
     Memory,
+    MemoryDirectStore,
     MemoryLinkStore,
     MemoryObjectStore,
     MemoryTransactions,
@@ -48,51 +45,6 @@ REPOSITORY: Final = Repository("account", "registry/app")
 
 def checksum(content: bytes) -> str:
     return base64.b64encode(hashlib.sha256(content).digest()).decode()
-
-
-class MemoryDirectStore:
-    """`DirectStore`, with the conditions of the adapter."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._sessions = memory.direct
-
-    def create(self, row: DirectRow) -> None:
-        assert row.session not in self._sessions
-        self._sessions[row.session] = DirectSession(row)
-
-    def get(self, session: str) -> DirectRow | None:
-        found = self._sessions.get(session)
-        return found.row if found else None
-
-    def verifying(self, session: str, lease: int) -> bool:
-        found = self._sessions.get(session)
-        if found is None or found.row.state != OPEN:
-            return False
-        found.row = replace(found.row, state=VERIFYING, lease=lease)
-        return True
-
-    def acquire(self, session: str, writer: str, *, now: int, lease: int) -> DirectRow | None:
-        found = self._sessions.get(session)
-        if found is None or found.row.state != VERIFYING:
-            return None
-        if found.writer not in {None, writer} and found.row.lease >= now:
-            return None
-        found.writer, found.row = writer, replace(found.row, lease=lease)
-        return found.row
-
-    def save(self, row: DirectRow, writer: str, lease: int = 0) -> bool:
-        found = self._sessions.get(row.session)
-        if found is None or found.writer != writer:
-            return False
-        found.row = replace(row, lease=lease)
-        found.writer = writer if lease else None
-        return True
-
-    def remove(self, session: str) -> DirectRow | None:
-        found = self._sessions.get(session)
-        if found is None or found.row.state == PUBLISHED:
-            return None
-        return self._sessions.pop(session).row
 
 
 class MemoryCheckedStore:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from chalicelib.registry.changes import (
     CountManifest,
     EndDirect,
     EndUpload,
+    ExpireSession,
     MoveManifest,
     MoveTrash,
     NameRepository,
@@ -36,12 +38,19 @@ from chalicelib.registry.changes import (
     RemoveReferrer,
     RemoveTag,
     RemoveTrash,
+    SettleBlob,
+    SettleLink,
     TellMove,
+    TouchLink,
     WriteAudit,
 )
+from chalicelib.registry.policies import IMMUTABLE_TAGS, Policy, nearest, scopes
 from chalicelib.registry.stores import (
     LIVE,
+    OPEN,
     PUBLISHED,
+    RELEASING,
+    VERIFYING,
     DirectRow,
     Link,
     ManifestRow,
@@ -52,6 +61,7 @@ from chalicelib.registry.stores import (
     UploadRow,
     Usage,
 )
+from chalicelib.registry.trash import RELEASE_SECONDS
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
@@ -108,8 +118,10 @@ class Memory:
     trash: dict[tuple[str, Digest], TrashRow] = field(default_factory=dict)
     history: list[TellMove] = field(default_factory=list)
     usage: dict[str, Usage] = field(default_factory=dict)
+    policies: dict[tuple[str, str], Policy] = field(default_factory=dict)
     buried: set[str] = field(default_factory=set)
     idle_manifests: dict[tuple[str, Digest], int] = field(default_factory=dict)
+    versions: Counter[tuple[object, ...]] = field(default_factory=Counter)
     clock: Callable[[], float] = lambda: 1000.0
     audit: list[WriteAudit] = field(default_factory=list)
     repositories: set[tuple[str, str]] = field(default_factory=set)
@@ -135,6 +147,7 @@ class MemoryTransactions:
         if not refused:
             for change in changes:
                 _make(self._memory, change)
+            self._memory.versions.update(rows)
         return refused
 
 
@@ -143,9 +156,9 @@ def row_of(change: Change) -> tuple[object, ...]:
     match change:
         case PutBlob(account, link):
             return "blobs", account, link.digest
-        case CountBlob(account, digest) | RemoveBlob(account, digest):
+        case CountBlob(account, digest) | SettleBlob(account, digest) | RemoveBlob(account, digest):
             return "blobs", account, digest
-        case Charge(key) | BuryObject(key) | EndUpload(key) | EndDirect(key):
+        case Charge(key) | BuryObject(key) | EndUpload(key) | EndDirect(key) | ExpireSession(key):
             return _TABLES[type(change)], key
         case WriteAudit() | TellMove():
             return _TABLES[type(change)], str(id(change))
@@ -164,6 +177,8 @@ _TABLES: dict[type, str] = {
     PutLink: "links",
     CountLink: "links",
     RemoveLink: "links",
+    TouchLink: "links",
+    SettleLink: "links",
     NameRepository: "repositories",
     PutTrash: "trash",
     MoveTrash: "trash",
@@ -171,6 +186,7 @@ _TABLES: dict[type, str] = {
     Charge: "usage",
     BuryObject: "buried",
     EndUpload: "uploads",
+    ExpireSession: "uploads",
     EndDirect: "uploads",
     WriteAudit: "audit",
     TellMove: "history",
@@ -192,7 +208,7 @@ def _range_key(change: Any) -> tuple[object, ...]:
     return (change.digest,)
 
 
-def _holds(memory: Memory, change: Change) -> bool:
+def _holds(memory: Memory, change: Change) -> bool:  # noqa: PLR0911 - one for each table
     """The condition in the docstring of the change."""
     match change:
         case MoveManifest() | RemoveManifest() | CountManifest():
@@ -203,8 +219,12 @@ def _holds(memory: Memory, change: Change) -> bool:
             return row_of(change)[1:] not in getattr(memory, str(row_of(change)[0]))
         case MoveTrash() | RemoveTrash() | Charge():
             return _trash_holds(memory, change)
-        case CountLink() | RemoveLink() | CountBlob() | RemoveBlob():
+        case CountBlob() | SettleBlob() | RemoveBlob():
             return _blob_holds(memory, change)
+        case CountLink() | TouchLink() | SettleLink() | RemoveLink():
+            return _link_holds(memory, change)
+        case ExpireSession(session, expires, now):
+            return _has_expired(memory, session, expires, now)
     return not isinstance(change, PutTag | RemoveTag) or _tag_holds(memory, change)
 
 
@@ -215,6 +235,13 @@ def _session_holds(memory: Memory, change: EndUpload | EndDirect) -> bool:
     return change.session in sessions and sessions[change.session].writer == change.writer
 
 
+def _has_expired(memory: Memory, session: str, expires: int, now: int) -> bool:
+    found = memory.uploads.get(session) or memory.direct.get(session)
+    if found is None or found.row.expires != expires:
+        return False
+    return (found.lease if isinstance(found, Session) else found.row.lease) < now
+
+
 def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash | Charge) -> bool:
     if isinstance(change, Charge):
         usage = memory.usage.get(change.account)
@@ -223,17 +250,25 @@ def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash | Charge) -> bo
     return row is not None and (row.state, row.held) == change.before and change.due in {None, row.due}
 
 
-def _blob_holds(memory: Memory, change: CountLink | RemoveLink | CountBlob | RemoveBlob) -> bool:
-    if isinstance(change, CountBlob | RemoveBlob):
-        key = change.account, change.digest
-        blob = memory.blobs.get(key)
-        if isinstance(change, CountBlob) or blob is None:
-            return blob is not None and change.storage_key in {None, blob.storage_key}
-        is_unused = not memory.blob_links[key] and not memory.blob_keeps[key]
-        return is_unused and (change.storage_key, change.idle) == (blob.storage_key, blob.idle)
+def _blob_holds(memory: Memory, change: CountBlob | SettleBlob | RemoveBlob) -> bool:
+    key = change.account, change.digest
+    blob = memory.blobs.get(key)
+    if blob is None or isinstance(change, CountBlob):
+        return blob is not None and change.storage_key in {None, blob.storage_key}
+    is_used = bool(memory.blob_links[key] or memory.blob_keeps[key])
+    if isinstance(change, SettleBlob):
+        return is_used and change.idle == blob.idle
+    return not is_used and (change.storage_key, change.idle) == (blob.storage_key, blob.idle)
+
+
+def _link_holds(memory: Memory, change: CountLink | TouchLink | SettleLink | RemoveLink) -> bool:
     link = memory.links.get((change.repository.name, change.digest))
     if link is None or isinstance(change, CountLink):
         return link is not None
+    if isinstance(change, SettleLink):
+        return link.references > 0 and change.idle == link.idle
+    if isinstance(change, TouchLink):
+        return change.idle is None or (link.references, link.idle) == (0, change.idle)
     return not link.references and change.idle in {None, link.idle}
 
 
@@ -270,6 +305,8 @@ def _make(memory: Memory, change: Change) -> None:
             memory.repositories.add((repository.account, repository.name))
         case EndDirect(session, _, expires):
             memory.direct[session].publish(expires)
+        case TouchLink() | SettleLink() | SettleBlob():
+            _mark(memory, change)
         case PutLink() | CountLink() | PutBlob() | CountBlob():
             _make_blob(memory, change)
         case _:
@@ -302,6 +339,8 @@ def _move_trash(memory: Memory, change: MoveTrash) -> None:
     if told is not None:
         row = replace(row, tags=told.tags, deleted=told.deleted, due=told.due, storage_key=told.storage_key)
         row = replace(row, deleted_by=told.deleted_by, reason=told.reason)
+    if state == RELEASING:
+        row = replace(row, due=int(memory.clock()) + RELEASE_SECONDS)
     memory.trash[key] = replace(row, state=state, held=held)
 
 
@@ -326,6 +365,18 @@ def _make_blob(memory: Memory, change: PutLink | CountLink | PutBlob | CountBlob
             memory.blobs[account, digest] = replace(memory.blobs[account, digest], idle=idle)
 
 
+def _mark(memory: Memory, change: TouchLink | SettleLink | SettleBlob) -> None:
+    match change:
+        case TouchLink(repository, digest):
+            key = repository.name, digest
+            memory.links[key] = replace(memory.links[key], idle=int(memory.clock()))
+        case SettleLink(repository, digest):
+            key = repository.name, digest
+            memory.links[key] = replace(memory.links[key], idle=0)
+        case SettleBlob(account, digest):
+            memory.blobs[account, digest] = replace(memory.blobs[account, digest], idle=0)
+
+
 def _mark_manifest(memory: Memory, key: tuple[str, Digest]) -> None:
     memory.idle_manifests.pop(key, None)
     if memory.manifests[key].state != LIVE:
@@ -337,7 +388,9 @@ def _update_manifest(memory: Memory, change: MoveManifest | CountManifest) -> No
     row = memory.manifests[key]
     if isinstance(change, MoveManifest):
         state, held = change.after
-        memory.manifests[key] = replace(row, state=state, held=held, tags=change.new_tags)
+        stored = None if change.leaves_bytes else row.storage_key
+        moved = replace(row, state=state, held=held, tags=change.new_tags, storage_key=stored)
+        memory.manifests[key] = moved
         _mark_manifest(memory, key)
     else:
         memory.manifests[key] = replace(
@@ -363,6 +416,9 @@ def _remove(memory: Memory, change: Change) -> None:
             del memory.links[repository.name, digest]
         case EndUpload(session, _):
             del memory.uploads[session]
+        case ExpireSession(session):
+            memory.uploads.pop(session, None)
+            memory.direct.pop(session, None)
 
 
 class MemoryManifestStore:
@@ -377,21 +433,24 @@ class MemoryManifestStore:
     def survey(
         self,
         repository: Repository,
-        digest: Digest,
-        tags: Iterable[str],
+        digest: Digest | None,
+        tags: Collection[str],
         blobs: Iterable[Digest],
         manifests: Iterable[Digest],
     ) -> Survey:
         """BatchGetItem reads each row consistently, and not all of them at one instant."""
         memory, name, found = self._memory, repository.name, Survey()
-        for one in sorted({digest, *manifests}):
+        for one in sorted({*manifests, *([digest] if digest else [])}):
             if row := memory.manifests.get((name, one)):
                 found.manifests[one] = replace(row, raw=None, pushed_by="")
         memory.between()
         found.tags = {tag: memory.tags[name, tag] for tag in tags if (name, tag) in memory.tags}
         memory.between()
         found.links = {blob: memory.links[name, blob] for blob in blobs if (name, blob) in memory.links}
-        found.manifest = found.manifests.pop(digest, None)
+        found.manifest = found.manifests.pop(digest, None) if digest else None
+        if tags:
+            memory.between()
+            found.immutable = MemoryPolicyStore(memory).of(repository, IMMUTABLE_TAGS)
         return found
 
     def referrers(
@@ -481,6 +540,34 @@ class MemoryHistoryStore:
         return sorted(found, key=lambda move: -move.at)[:limit]
 
 
+class MemoryPolicyStore:
+    """`PolicyStore`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._policies = memory.policies
+
+    def get(self, scope: str, kind: str) -> Policy | None:
+        return self._policies.get((scope, kind))
+
+    def of(self, repository: Repository, kind: str) -> Policy | None:
+        found = (self._policies.get((scope, kind)) for scope in scopes(repository))
+        return nearest([policy for policy in found if policy is not None])
+
+    def put(self, policy: Policy) -> bool:
+        before = self._policies.get((policy.scope, policy.kind))
+        if policy.version != (before.version if before else 0) + 1:
+            return False
+        self._policies[policy.scope, policy.kind] = policy
+        return True
+
+    def remove(self, policy: Policy) -> bool:
+        before = self._policies.get((policy.scope, policy.kind))
+        if before is None or before.version != policy.version:
+            return False
+        del self._policies[policy.scope, policy.kind]
+        return True
+
+
 class MemoryUsageStore:
     """`UsageStore`."""
 
@@ -539,6 +626,51 @@ class MemoryUploadStore:
     def remove(self, session: str) -> UploadRow | None:
         found = self._sessions.pop(session, None)
         return found.row if found else None
+
+
+class MemoryDirectStore:
+    """`DirectStore`, with the conditions of the adapter."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._sessions = memory.direct
+
+    def create(self, row: DirectRow) -> None:
+        assert row.session not in self._sessions
+        self._sessions[row.session] = DirectSession(row)
+
+    def get(self, session: str) -> DirectRow | None:
+        found = self._sessions.get(session)
+        return found.row if found else None
+
+    def verifying(self, session: str, lease: int) -> bool:
+        found = self._sessions.get(session)
+        if found is None or found.row.state != OPEN:
+            return False
+        found.row = replace(found.row, state=VERIFYING, lease=lease)
+        return True
+
+    def acquire(self, session: str, writer: str, *, now: int, lease: int) -> DirectRow | None:
+        found = self._sessions.get(session)
+        if found is None or found.row.state != VERIFYING:
+            return None
+        if found.writer not in {None, writer} and found.row.lease >= now:
+            return None
+        found.writer, found.row = writer, replace(found.row, lease=lease)
+        return found.row
+
+    def save(self, row: DirectRow, writer: str, lease: int = 0) -> bool:
+        found = self._sessions.get(row.session)
+        if found is None or found.writer != writer:
+            return False
+        found.row = replace(row, lease=lease)
+        found.writer = writer if lease else None
+        return True
+
+    def remove(self, session: str) -> DirectRow | None:
+        found = self._sessions.get(session)
+        if found is None or found.row.state == PUBLISHED:
+            return None
+        return self._sessions.pop(session).row
 
 
 class MemoryObjectStore:

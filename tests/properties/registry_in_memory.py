@@ -12,23 +12,32 @@ from typing import Any, Final
 
 import pytest
 
-from chalicelib.registry import manifests, parts, staging, trash, uploads
+from chalicelib.registry import expiry, manifests, parts, staging, steps, trash, uploads
 from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.collection import Collector
+from chalicelib.registry.expiry import Expiry
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.quota import Quota
+from chalicelib.registry.retention import Retention
 from chalicelib.registry.staging import Staging
+from chalicelib.registry.steps import Steps
 from chalicelib.registry.stores import LIVE, STAGING, Held, ManifestRow, Usage
 from chalicelib.registry.trash import Trash
+from chalicelib.registry.undo import Undo
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
+from tests.properties.collectable_in_memory import MemoryBucket, MemoryCollectableStore
 from tests.properties.documents import BY_DIGEST
 from tests.properties.interleaving import Operation, Stopping, current, pause
 from tests.properties.memory_stores import (
     Memory,
+    MemoryDirectStore,
+    MemoryHistoryStore,
     MemoryLinkStore,
     MemoryManifestStore,
     MemoryObjectStore,
+    MemoryPolicyStore,
     MemoryTagStore,
     MemoryTransactions,
     MemoryTrashStore,
@@ -40,6 +49,7 @@ LIMIT: Final = 8
 INLINE: Final = 2000
 PART_SIZE: Final = 16
 MINIMUM_PART: Final = 10
+GRACE: Final = 24 * 3600
 
 
 class CountedSecrets:
@@ -58,6 +68,8 @@ def small_limits() -> Iterator[None]:
         patch.setattr(manifests, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(staging, "STEP", LIMIT - 1)
         patch.setattr(trash, "STEP", LIMIT - 1)
+        patch.setattr(steps, "TRANSACTION_LIMIT", LIMIT)
+        patch.setattr(expiry, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(manifests, "INLINE_LIMIT", INLINE)
         patch.setattr(parts, "PART_SIZE", PART_SIZE)
         patch.setattr(parts, "MINIMUM_PART", MINIMUM_PART)
@@ -88,8 +100,12 @@ class RegistryInMemory:
         usages: Any = Stopping(MemoryUsageStore(memory))
         memory.clock = lambda: self.now
         memory.usage["account"] = Usage(0, 10**9)
-        self.blobs = Blobs(links, objects, transactions, Quota(usages, lambda _: 10**9))
+        direct: Any = Stopping(MemoryDirectStore(memory))
+        quota = Quota(usages, lambda _: 10**9)
+        self.blobs = Blobs(links, objects, transactions, quota, GRACE, lambda: self.now)
         self.uploads = Uploads(sessions, objects, objects, self.blobs, self._blob_key, lambda: self.now)
+        policies: Any = Stopping(MemoryPolicyStore(memory))
+        self.trash = Trash(trash, transactions, Retention(policies, 7).seconds, lambda: self.now)
         self.manifests = Manifests(
             rows,
             tags,
@@ -97,9 +113,28 @@ class RegistryInMemory:
             transactions,
             Staging(rows, objects, transactions),
             self._manifest_key,
-            trash=Trash(trash, transactions, clock=lambda: self.now),
+            trash=self.trash,
+            policies=policies,
             clock=lambda: self.now,
         )
+        found: Any = Stopping(MemoryCollectableStore(memory))
+        bucket: Any = Stopping(MemoryBucket(memory, stored))
+        prefix_of = lambda _repository, session: f"blobs/{session}/"  # noqa: E731
+        self.collector = Collector(
+            found=found,
+            graves=found,
+            manifests=rows,
+            staging=self.manifests.staging,
+            trash=self.trash,
+            expiry=Expiry(sessions, direct, links, bucket, transactions, prefix_of, lambda: self.now),
+            steps=Steps(transactions, quota.usage),
+            shards="0",
+            account_of=lambda _: "account",
+            grace=GRACE,
+            clock=lambda: self.now,
+        )
+        history: Any = Stopping(MemoryHistoryStore(memory))
+        self.undo = Undo(self.manifests, self.blobs, self.trash, history, lambda: self.now)
 
     def _blob_key(self, _repository: Repository, session: str, writer: str) -> str:
         key = f"blobs/{session}/{writer}"

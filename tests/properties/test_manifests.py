@@ -343,6 +343,21 @@ def untag(machine: ManifestMachine, target: Target) -> Callable[[], Any]:
     return lambda: machine.registry.manifests.untag(target.repository, (*target.tags, TAGS[0])[0])
 
 
+def restore(machine: ManifestMachine, target: Target) -> Callable[[], Any]:
+    digest, force = target.document(machine).digest, target.part % 2 == 1
+    return lambda: machine.registry.undo.restore(target.repository, digest, force=force)
+
+
+def roll_back(machine: ManifestMachine, target: Target) -> Callable[[], Any]:
+    tag, back = (*target.tags, TAGS[0])[0], 1 + target.part % 2
+    return lambda: machine.registry.undo.rollback(target.repository, tag, back=back)
+
+
+def purge(machine: ManifestMachine, target: Target) -> Callable[[], Any]:
+    digest = target.document(machine).digest
+    return lambda: machine.registry.undo.purge(target.repository, digest)
+
+
 def pull_by_digest(machine: ManifestMachine, target: Target) -> Callable[[], Any]:
     return lambda: machine.pull(target.repository, target.document(machine).digest)
 
@@ -365,6 +380,12 @@ KINDS: Final[dict[str, tuple[Work, set[ErrorCode]]]] = {
     "delete": (delete_manifest, {ErrorCode.MANIFEST_UNKNOWN, ErrorCode.DENIED}),
     "delete the first child": (delete_first_child, {ErrorCode.MANIFEST_UNKNOWN, ErrorCode.DENIED}),
     "untag": (untag, {ErrorCode.MANIFEST_UNKNOWN}),
+    "restore": (restore, {ErrorCode.MANIFEST_UNKNOWN}),
+    "roll back": (
+        roll_back,
+        {ErrorCode.MANIFEST_UNKNOWN, ErrorCode.MANIFEST_INVALID, ErrorCode.MANIFEST_BLOB_UNKNOWN},
+    ),
+    "purge": (purge, {ErrorCode.MANIFEST_UNKNOWN}),
     "get by digest": (pull_by_digest, {ErrorCode.MANIFEST_UNKNOWN}),
     "get by tag": (pull_by_tag, {ErrorCode.MANIFEST_UNKNOWN}),
 }

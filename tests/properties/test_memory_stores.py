@@ -22,6 +22,7 @@ from chalicelib.registry.changes import (
     CountLink,
     CountManifest,
     EndUpload,
+    ExpireSession,
     MoveManifest,
     MoveTrash,
     NameRepository,
@@ -37,7 +38,10 @@ from chalicelib.registry.changes import (
     RemoveReferrer,
     RemoveTag,
     RemoveTrash,
+    SettleBlob,
+    SettleLink,
     TellMove,
+    TouchLink,
     WriteAudit,
 )
 from chalicelib.registry.parts import MINIMUM_PART
@@ -131,7 +135,8 @@ def changes(repository: Repository) -> st.SearchStrategy[Change]:
     """One change of any kind about a few rows, so that about half of the conditions hold."""
     r, account = st.just(repository), st.just(repository.account)
     tag_rows = st.builds(TagRow, st.sampled_from(TAGS), digests, st.just("text/plain"), st.just(7))
-    move = st.builds(MoveManifest, r, digests, marks, marks, st.none() | st.integers(0, 1), st.integers(0, 1))
+    few = st.integers(0, 1)
+    move = st.builds(MoveManifest, r, digests, marks, marks, st.none() | few, few, st.booleans())
     descriptors = st.just({"digest": "sha256:0", "size": 7})
     sessions = st.sampled_from(SESSIONS).map(repository.name.__add__)
     return st.one_of(
@@ -148,6 +153,9 @@ def changes(repository: Repository) -> st.SearchStrategy[Change]:
         st.builds(NameRepository, r),
         st.builds(PutLink, r, links()),
         st.builds(RemoveLink, r, digests, st.sampled_from([None, NOW, 1])),
+        st.builds(TouchLink, r, digests, st.sampled_from([None, NOW, 1])),
+        st.builds(SettleLink, r, digests, st.sampled_from([NOW, 1])),
+        st.builds(SettleBlob, account, digests, st.sampled_from([NOW, 1])),
         st.builds(PutBlob, account, links()),
         st.builds(CountBlob, account, digests, steps, st.sampled_from([None, "key-1"]), st.integers(-1, 1)),
         st.builds(RemoveBlob, account, digests, st.sampled_from(["key-1", "key-2"]), st.just(NOW)),
@@ -158,6 +166,7 @@ def changes(repository: Repository) -> st.SearchStrategy[Change]:
         st.builds(RemoveTrash, r, digests, lies, dues),
         st.builds(TellMove, r, tag_moves()),
         st.builds(EndUpload, sessions, st.sampled_from(WRITERS)),
+        st.builds(ExpireSession, sessions, st.integers(0, 1), st.integers(1, 3)),
     )
 
 

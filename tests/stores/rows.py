@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from chalicelib.aws.keys import registry_key, repository_key
+from chalicelib.aws.keys import SHARDS, registry_key, repository_key
 from chalicelib.registry.changes import Change, PutBlob, PutLink, PutManifest, PutTag
 from chalicelib.registry.stores import LIVE, Held, Link, ManifestRow, TagRow, UploadRow
 from chalicelib.spec.digest import Digest
@@ -56,7 +56,7 @@ def put_blob(repository: Repository, link: Link) -> tuple[Change, ...]:
 
 
 def everything(deployment: Deployment, repository: Repository) -> dict[str, list[Any]]:
-    """Every row of the repository and of its account's blobs, as the engine has it."""
+    """Every row of the repository and of its account's blobs and usage, as the engine has it."""
     tables = deployment._tables
     keys = {
         tables.manifests: ("repository", repository_key(repository)),
@@ -65,8 +65,17 @@ def everything(deployment: Deployment, repository: Repository) -> dict[str, list
         tables.repositories: ("registry", registry_key(repository.account, repository.registry)),
         tables.registries: ("name", repository.registry),
         tables.blobs: ("account", repository.account),
+        tables.trash: ("repository", repository_key(repository)),
+        tables.history: ("repository", repository_key(repository)),
+        tables.usage: ("account", repository.account),
     }
     return {model.Meta.table_name: _query(model, *key) for model, key in keys.items()}
+
+
+def buried(deployment: Deployment) -> set[str]:
+    """The keys of all objects that are to be deleted."""
+    table = deployment._tables.buried
+    return {item["storage_key"]["S"] for shard in SHARDS for item in _query(table, "shard", shard)}
 
 
 def _query(model: Any, attribute: str, value: str) -> list[Any]:
