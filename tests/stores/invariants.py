@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from chalicelib.aws.keys import SHARDS
 from chalicelib.registry.stores import LIVE
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
@@ -61,9 +62,12 @@ def _wrong_objects(deployment: Deployment, account: str, named: set[str]) -> lis
     pages = deployment._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     stored = {item["Key"] for page in pages for item in page.get("Contents", [])}
     opened = deployment._s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
+    tables = deployment._tables
+    buried = {row.storage_key for shard in SHARDS for row in tables.buried.query(shard, consistent_read=True)}
     return [
         *(f"{key} is named by a row and not stored" for key in named - stored),
-        *(f"{key} is stored and named by no row" for key in stored - named),
+        *(f"{key} is buried and named by a row" for key in named & buried),
+        *(f"{key} is stored and named by no row" for key in stored - named - buried),
         *(f"{upload['Key']} is still open" for upload in opened),
     ]
 
