@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import asdict
@@ -40,6 +41,13 @@ def collect(event: Any) -> None:
     """Free what nothing needs any more."""
     report = deployment.collect(event.context.get_remaining_time_in_millis() / 1000)
     print(metrics(time.time(), asdict(report.total)))  # noqa: T201 - CloudWatch takes them from the log
+
+
+@app.schedule("rate(1 day)", name="sweep")
+def sweep(event: Any) -> None:
+    """Look through the bucket for what no row names."""
+    report = deployment.sweep(event.context.get_remaining_time_in_millis() / 1000)
+    print(json.dumps(asdict(report)))  # noqa: T201 - into the log
 
 
 @app.lambda_function(name="verifier")

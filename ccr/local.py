@@ -43,6 +43,7 @@ TABLES: Final = {"embedded": ministack.TABLES, "real": dynamodb_local.TABLES}
 COLLECT_SECONDS: Final = 900
 # As the functions of a deployment on AWS have at the most.
 FUNCTION_SECONDS: Final = 900
+DAY: Final = 24 * 3600
 VARIABLES: Final = (
     Variable("CCR_HOST", "127.0.0.1", "the address to listen on; 0.0.0.0 for other machines"),
     Variable("CCR_PORT", "5000", "the port to listen on; 0 takes a free one"),
@@ -116,6 +117,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
             text = banner(_address(place, listener), place, password, deployment.settings)
             with (
                 every(place.collect_seconds, lambda: deployment.collect(FUNCTION_SECONDS)),
+                every(DAY if place.collect_seconds else 0, lambda: deployment.sweep(FUNCTION_SECONDS)),
                 _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place) as application,
             ):
                 _Announced(server_config(application, place.connections), text).run(sockets=[listener])

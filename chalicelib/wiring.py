@@ -14,6 +14,7 @@ from urllib.parse import unquote_plus
 from chalicelib.aws import keys
 from chalicelib.aws.audit_store import DynamoTrail
 from chalicelib.aws.blob_store import S3BlobStore
+from chalicelib.aws.bucket import S3Bucket
 from chalicelib.aws.calls import counted
 from chalicelib.aws.clients import (
     dynamodb_connection,
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from chalicelib.registry.collection import Collector, Report
     from chalicelib.registry.direct import DirectUploads
     from chalicelib.registry.fsck import Fsck
+    from chalicelib.registry.sweep import Sweep, SweepReport
     from chalicelib.registry.verification import Verifier
 
 ADMINISTRATOR: Final = "admin"
@@ -241,7 +243,6 @@ class Deployment:
     @functools.cached_property
     def collector(self) -> Collector:
         """Of the scheduled function, and of the management function."""
-        from chalicelib.aws.bucket import S3Bucket  # noqa: PLC0415
         from chalicelib.aws.collectable_store import DynamoCollectableStore  # noqa: PLC0415
         from chalicelib.registry.collection import Collector  # noqa: PLC0415
         from chalicelib.registry.expiry import Expiry  # noqa: PLC0415
@@ -272,8 +273,34 @@ class Deployment:
             clock=self.clock,
         )
 
+    @functools.cached_property
+    def sweeper(self) -> Sweep:
+        """Of the scheduled function."""
+        from chalicelib.aws.sweep_store import DynamoSweepStore  # noqa: PLC0415
+        from chalicelib.registry.sweep import Sweep  # noqa: PLC0415
+
+        services = self.services
+        return Sweep(
+            rows=DynamoSweepStore(self._tables, self._reads),
+            bucket=S3Bucket(self._s3, self.settings.bucket),
+            uploads=services.uploads.sessions,
+            direct=self.direct.sessions,
+            links=services.blobs.links,
+            manifests=services.manifests.rows,
+            trash=self.trash.rows,
+            transactions=services.blobs.transactions,
+            account_of=keys.account_of,
+            session_of=keys.session_of,
+            manifest_of=keys.manifest_of,
+            clock=self.clock,
+        )
+
+    def sweep(self, seconds: float) -> SweepReport:
+        """Go on looking through the bucket for what no row names, for less than `seconds`."""
+        return self.sweeper.run(self.clock() + seconds - COLLECTOR_RESERVE_SECONDS)
+
     def collect(self, seconds: float, account: str | None = None, actor: Actor = COLLECTOR) -> Report:
-        """Free what is due, for less than `seconds`; the audit trail of each account tells what of it went."""
+        """Free what is due, for less than `seconds`; the audit trail of each account tells what went."""
         at = self.clock()
         report = self.collector.run(at + seconds - COLLECTOR_RESERVE_SECONDS, account)
         for owner, freed in report.accounts.items():

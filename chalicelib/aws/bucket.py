@@ -21,6 +21,15 @@ class S3Bucket:
             for one in page.get("Contents", ()):
                 yield StoredObject(one["Key"], int(one["LastModified"].timestamp()))
 
+    def has(self, key: str) -> bool:
+        try:
+            self._client.head_object(Bucket=self._name, Key=key)
+        except self._client.exceptions.ClientError as error:
+            if error.response["Error"].get("Code") not in _GONE:
+                raise
+            return False
+        return True
+
     def multiparts(self, prefix: str) -> Iterator[OpenMultipart]:
         pages = self._client.get_paginator("list_multipart_uploads")
         for page in pages.paginate(Bucket=self._name, Prefix=prefix):

@@ -6,7 +6,7 @@ S3:
     staged/<account>/<repository>/<hex>/<session>      a blob that a client put there through the edge
     blobs/<account>/<registry>/<session>/parts         of a direct upload that is too large to be copied
     incoming/<account>/<registry>/<session>            of another, until it is verified; a day at the most
-    manifests/<repository>/<digest>/<random>           a manifest too large for a row
+    manifests/<account>/<repository>/<digest>/<random>    a manifest too large for a row
 
 DynamoDB (`<prefix><table>`: hash key / range key):
     accounts      id
@@ -50,6 +50,8 @@ from chalicelib.spec.reference import Repository
 
 _STAGED: Final = re.compile(r"staged/([^/]+)/(.+)/([0-9a-f]{64})/([0-9a-f]{32})")
 
+_MANIFEST: Final = re.compile(r"manifests/([^/]+)/(.+)/([a-z0-9]+:[0-9a-f]+)/[0-9a-f]{16}")
+
 
 def blob_key(repository: Repository, session: str, writer: str) -> str:
     return f"blobs/{repository.account}/{repository.registry}/{session}/{writer}"
@@ -61,9 +63,23 @@ def session_prefix(repository: Repository, session: str) -> str:
 
 
 def account_of(key: str) -> str:
-    """Of an S3 key; '' for those of manifests, which do not say it."""
+    """Of an S3 key of any kind."""
+    return unquote(key.split("/", 2)[1]) if key.count("/") > 1 else ""
+
+
+def session_of(key: str) -> str:
+    """The upload session in an S3 key; '' for what has none."""
     kind, _, rest = key.partition("/")
-    return "" if kind == "manifests" else unquote(rest.partition("/")[0])
+    parts = rest.split("/")
+    if kind == "blobs" and len(parts) == 4:
+        return parts[2]
+    return parts[-1] if kind in {"incoming", "staged"} and len(parts) > 2 else ""
+
+
+def manifest_of(key: str) -> tuple[Repository, Digest] | None:
+    """Of a `manifest_key`; None for keys of another kind."""
+    match = _MANIFEST.fullmatch(key)
+    return (Repository(match[1], match[2]), Digest(match[3])) if match else None
 
 
 def staged_prefix(repository: Repository, digest: Digest) -> str:
@@ -88,7 +104,7 @@ def incoming_key(repository: Repository, session: str) -> str:
 
 
 def manifest_key(repository: Repository, digest: Digest) -> str:
-    return f"manifests/{repository.name}/{digest}/{secrets.token_hex(8)}"
+    return f"manifests/{repository_key(repository)}/{digest}/{secrets.token_hex(8)}"
 
 
 def repository_key(repository: Repository) -> str:

@@ -87,6 +87,9 @@ class MemoryBucket:
         keys = [key for key in sorted(self._memory.objects) if key.startswith(prefix) and key > after]
         return iter([StoredObject(key, 0) for key in keys])
 
+    def has(self, key: str) -> bool:
+        return key in self._memory.objects
+
     def multiparts(self, prefix: str) -> Iterator[OpenMultipart]:
         begun = self._memory.multiparts.items()
         return iter([OpenMultipart(one.key, id_, 0) for id_, one in begun if one.key.startswith(prefix)])
