@@ -105,7 +105,7 @@ class Deployment:
         objects = self._objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
-        self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of)
+        self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of, clock)
         blobs = Blobs(DynamoLinkStore(self._tables, reads), objects, transactions, self.quota)
         self.trash = Trash(DynamoTrashStore(self._tables, reads), transactions, clock=clock)
         self.history = DynamoHistoryStore(self._tables)

@@ -268,6 +268,7 @@ class UsageModel(Model):
     bytes = NumberAttribute()
     free = NumberAttribute()
     level = NumberAttribute(default=0)
+    turn = NumberAttribute(default=0)
 
 
 class PolicyModel(Model):

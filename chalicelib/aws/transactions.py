@@ -24,6 +24,7 @@ from chalicelib.aws.tables import Tables
 from chalicelib.identity.audit import KEEP_SECONDS, Record
 from chalicelib.registry.changes import (
     TRANSACTION_LIMIT,
+    AuditAccount,
     BuryObject,
     Change,
     Charge,
@@ -32,6 +33,7 @@ from chalicelib.registry.changes import (
     CountManifest,
     EndDirect,
     EndUpload,
+    MoveLevel,
     MoveManifest,
     MoveTrash,
     NameRepository,
@@ -315,10 +317,20 @@ class _Items:
 
     def charge(self, change: Charge) -> Update:
         table = self._tables.usage
-        actions = [table.bytes.add(change.bytes), table.free.add(-change.bytes)]
+        actions = [table.bytes.add(change.bytes), table.free.add(-change.bytes), table.turn.add(1)]
         # What was freed is told whatever the limit is by now.
         condition = table.free >= change.bytes if change.bytes > 0 else table.account.exists()
         return Update(table(change.account), actions, condition)
+
+    def move_level(self, change: MoveLevel) -> Update:
+        table = self._tables.usage
+        actions = [table.level.set(change.after)]
+        return Update(table(change.account), actions, table.level == change.before)
+
+    def audit_account(self, change: AuditAccount) -> Put:
+        at, detail = int(self._clock() * 1000), dict(change.detail)
+        record = Record(change.account, at, "", change.action, change.target, detail=detail)
+        return Put(audit_model(self._tables, record))
 
     def bury_object(self, change: BuryObject) -> Put:
         key = change.storage_key
@@ -413,6 +425,8 @@ _METHODS: Final[dict[type, str]] = {
     CountBlob: "count_blob",
     RemoveBlob: "remove_blob",
     Charge: "charge",
+    MoveLevel: "move_level",
+    AuditAccount: "audit_account",
     BuryObject: "bury_object",
     PutTrash: "put_trash",
     MoveTrash: "move_trash",

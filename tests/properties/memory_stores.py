@@ -13,6 +13,7 @@ from typing import Any
 
 from chalicelib.aws.manifest_store import PAGE_BYTES
 from chalicelib.registry.changes import (
+    AuditAccount,
     BuryObject,
     Change,
     Charge,
@@ -21,6 +22,7 @@ from chalicelib.registry.changes import (
     CountManifest,
     EndDirect,
     EndUpload,
+    MoveLevel,
     MoveManifest,
     MoveTrash,
     NameRepository,
@@ -111,7 +113,7 @@ class Memory:
     buried: set[str] = field(default_factory=set)
     idle_manifests: dict[tuple[str, Digest], int] = field(default_factory=dict)
     clock: Callable[[], float] = lambda: 1000.0
-    audit: list[WriteAudit] = field(default_factory=list)
+    audit: list[WriteAudit | AuditAccount] = field(default_factory=list)
     repositories: set[tuple[str, str]] = field(default_factory=set)
     uploads: dict[str, Session] = field(default_factory=dict)
     direct: dict[str, DirectSession] = field(default_factory=dict)
@@ -145,9 +147,9 @@ def row_of(change: Change) -> tuple[object, ...]:
             return "blobs", account, link.digest
         case CountBlob(account, digest) | RemoveBlob(account, digest):
             return "blobs", account, digest
-        case Charge(key) | BuryObject(key) | EndUpload(key) | EndDirect(key):
+        case Charge(key) | MoveLevel(key) | BuryObject(key) | EndUpload(key) | EndDirect(key):
             return _TABLES[type(change)], key
-        case WriteAudit() | TellMove():
+        case WriteAudit() | AuditAccount() | TellMove():
             return _TABLES[type(change)], str(id(change))
     return _TABLES[type(change)], change.repository.name, *_range_key(change)
 
@@ -169,6 +171,8 @@ _TABLES: dict[type, str] = {
     MoveTrash: "trash",
     RemoveTrash: "trash",
     Charge: "usage",
+    MoveLevel: "usage",
+    AuditAccount: "audit",
     BuryObject: "buried",
     EndUpload: "uploads",
     EndDirect: "uploads",
@@ -192,7 +196,7 @@ def _range_key(change: Any) -> tuple[object, ...]:
     return (change.digest,)
 
 
-def _holds(memory: Memory, change: Change) -> bool:
+def _holds(memory: Memory, change: Change) -> bool:  # noqa: PLR0911 - one for each kind
     """The condition in the docstring of the change."""
     match change:
         case MoveManifest() | RemoveManifest() | CountManifest():
@@ -201,7 +205,9 @@ def _holds(memory: Memory, change: Change) -> bool:
             return _session_holds(memory, change)
         case PutManifest() | PutLink() | PutBlob() | PutTrash():
             return row_of(change)[1:] not in getattr(memory, str(row_of(change)[0]))
-        case MoveTrash() | RemoveTrash() | Charge():
+        case Charge() | MoveLevel():
+            return _usage_holds(memory, change)
+        case MoveTrash() | RemoveTrash():
             return _trash_holds(memory, change)
         case CountLink() | RemoveLink() | CountBlob() | RemoveBlob():
             return _blob_holds(memory, change)
@@ -215,10 +221,14 @@ def _session_holds(memory: Memory, change: EndUpload | EndDirect) -> bool:
     return change.session in sessions and sessions[change.session].writer == change.writer
 
 
-def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash | Charge) -> bool:
-    if isinstance(change, Charge):
-        usage = memory.usage.get(change.account)
-        return usage is not None and (change.bytes <= 0 or usage.free >= change.bytes)
+def _usage_holds(memory: Memory, change: Charge | MoveLevel) -> bool:
+    usage = memory.usage.get(change.account)
+    if isinstance(change, MoveLevel):
+        return usage is not None and usage.level == change.before
+    return usage is not None and (change.bytes <= 0 or usage.free >= change.bytes)
+
+
+def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash) -> bool:
     row = memory.trash.get((change.repository.name, change.digest))
     return row is not None and (row.state, row.held) == change.before and change.due in {None, row.due}
 
@@ -278,7 +288,7 @@ def _make(memory: Memory, change: Change) -> None:
 
 def _tell(memory: Memory, change: Change) -> None:
     match change:
-        case WriteAudit():
+        case WriteAudit() | AuditAccount():
             memory.audit.append(change)
         case TellMove():
             memory.history.append(change)
@@ -286,7 +296,9 @@ def _tell(memory: Memory, change: Change) -> None:
             memory.buried.add(key)
         case Charge(account, size):
             usage = memory.usage[account]
-            memory.usage[account] = replace(usage, bytes=usage.bytes + size)
+            memory.usage[account] = replace(usage, bytes=usage.bytes + size, turn=usage.turn + 1)
+        case MoveLevel(account, _, after):
+            memory.usage[account] = replace(memory.usage[account], level=after)
         case PutTrash(repository, row):
             memory.trash[repository.name, row.digest] = row
         case MoveTrash():
@@ -499,6 +511,16 @@ class MemoryUsageStore:
         if before is not None:
             self._memory.usage[account] = replace(before, limit=limit)
         return self._memory.usage.get(account)
+
+    def many(self, accounts: Sequence[str]) -> dict[str, Usage]:
+        return {one: self._memory.usage[one] for one in accounts if one in self._memory.usage}
+
+    def repair(self, account: str, seen: Usage, stored: int, limit: int) -> bool:
+        now = self._memory.usage.get(account)
+        if now is None or (now.turn, now.bytes, now.free) != (seen.turn, seen.bytes, seen.free):
+            return False
+        self._memory.usage[account] = replace(now, bytes=stored, limit=limit)
+        return True
 
 
 class MemoryUploadStore:
