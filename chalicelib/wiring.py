@@ -118,7 +118,7 @@ class Deployment:
         credentials = DynamoCredentialStore(connection, self._tables, reads)
         self.credentials = credentials
         self.trail = DynamoTrail(self._tables)
-        self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads), clear=self._clear)
+        self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads, transactions), clear=self._clear)
         id_tokens = IdTokenVerifier(IssuerKeys(loopback=settings.loopback_issuers))
         self.sign_in = SignIn(credentials, id_tokens, self.trail)
         self.desk = CredentialDesk(credentials, self.tenancy, loopback_issuers=settings.loopback_issuers)
@@ -171,6 +171,7 @@ class Deployment:
                 answers=DynamoAnswerStore(tables, self._reads),
                 direct=self.direct,
                 opening=services.opening,
+                quota=self.quota,
                 token_of=functools.partial(by_token, services),
             )
         )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pynamodb.connection import Connection
 from pynamodb.exceptions import TransactWriteError
@@ -82,6 +82,7 @@ class Update:
     condition: Condition | None = None
 
 
+T = TypeVar("T")
 Item = Delete | Put | Update
 # The order in which PynamoDB lists a transaction's items, and so the order of the reasons it gives.
 _ORDER: Final = (Delete, Put, Update)
@@ -104,7 +105,10 @@ class DynamoTransactions:
     def write(self, changes: Sequence[Change]) -> list[Change]:
         """Raises TransactionConflictError."""
         assert len(changes) <= TRANSACTION_LIMIT  # noqa: S101 - the domain cuts its work to fit
-        pairs = [(change, self._items.of(change)) for change in changes]
+        return self.write_items([(change, self._items.of(change)) for change in changes])
+
+    def write_items(self, pairs: list[tuple[T, Item]]) -> list[T]:
+        """The same of items that are no change of the registry's. Raises TransactionConflictError."""
         pairs.sort(key=lambda pair: _ORDER.index(type(pair[1])))
         for attempt in range(CONFLICT_TRIES):
             reasons = self._try([item for _, item in pairs])

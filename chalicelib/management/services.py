@@ -26,6 +26,7 @@ from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
+from chalicelib.registry.quota import Quota
 from chalicelib.spec.reference import Repository
 
 PAGE_LIMIT: Final = 100
@@ -58,6 +59,7 @@ class ManagementServices:
     answers: AnswerStore
     direct: DirectUploads
     opening: Opening
+    quota: Quota
     token_of: Callable[[str], Principal | None]
 
 

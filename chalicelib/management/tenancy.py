@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
@@ -12,7 +13,7 @@ from chalicelib.identity.credentials import Credential, Kind
 from chalicelib.identity.grants import PULL, PUSH, Grant
 from chalicelib.identity.refusals import Reason, RefusedError, not_found
 from chalicelib.identity.roles import EVERY_PROJECT, READ, WRITE_MEMBER, WRITE_PROJECT, WRITE_REGISTRY, Role
-from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
+from chalicelib.identity.tenancy import DELETED, FREE_BYTES, Account, Project, Registry
 from chalicelib.management.forms import CREDENTIAL_ID, NAME, PROJECT_OF_ROLE, REGISTRY_NAME
 from chalicelib.management.models import (
     AccountChange,
@@ -37,6 +38,7 @@ from chalicelib.management.services import (
     pages,
     services_of,
 )
+from chalicelib.registry.stores import Usage
 
 router = Router()  # type: ignore[no-untyped-call]
 NamePath = Annotated[str, Path(min_length=1, max_length=63, pattern=NAME)]
@@ -55,15 +57,20 @@ def list_accounts(limit: PageLimit = 50, after: After = "") -> Page[AccountOut]:
         kept, following = pages(services.tenancy.store.accounts(after, limit + 1), "id", limit)
     else:
         kept, following = [services.tenancy.account(by.account)], ""
-    return Page(items=[_account(one) for one in kept], next=following)
+    used = services.quota.usages.many([one.id for one in kept])
+    return Page(items=[_account(one, used.get(one.id)) for one in kept], next=following)
 
 
 @router.post("/accounts", tags=["accounts"], responses={201: {"description": "made"}})
 def create_account(account: AccountIn) -> Response[AccountMade]:
-    """For operators: an account, its first project, and its first user, an owner."""
+    """For operators: an account, its first project, and its first user, an owner.
+
+    It may store 10 GiB, unless `limit_bytes` says otherwise.
+    """
     services, by = services_of(router.context), caller_of(router.context).credential
     _require(by.is_operator and by.kind is Kind.USER, "make accounts")
-    made = services.tenancy.create_account(account.id, account.title)
+    limit = FREE_BYTES if account.limit_bytes is None else account.limit_bytes
+    made = services.tenancy.create_account(account.id, account.title, limit)
     services.desk.forget_account(made.id)
     roles = {EVERY_PROJECT: Role.OWNER}
     try:
@@ -72,6 +79,7 @@ def create_account(account: AccountIn) -> Response[AccountMade]:
         services.tenancy.withdraw_account(made)
         raise
     services.tenancy.default_project(made.id)
+    services.quota.usage(made.id)
     out = AccountMade(**_account(made).model_dump(), owner=owner.id, secret=secret)
     return answered(out, status=201, version=made.version)
 
@@ -84,12 +92,19 @@ def describe_account(account: NamePath) -> Response[AccountOut]:
 
 @router.patch("/accounts/<account>", tags=["accounts"])
 def change_account(account: NamePath, change: AccountChange) -> Response[AccountOut]:
+    """Its title; and by operators, how much it may store."""
     services, caller = services_of(router.context), caller_of(router.context)
     before = _seen_account(account)
     by = caller.credential
     _require(by.is_operator or (by.account == account and by.may(WRITE_PROJECT)), "change this account")
     caller.check_version("account", account, before.version)
-    after = services.tenancy.change_account(before, title=change.title)
+    limit, title = change.limit_bytes, before.title if change.title is None else change.title
+    if limit is not None:
+        _require(by.is_operator, "change limits: ask an operator of this registry")
+        caller.told.update(limit_bytes=limit, limit_bytes_before=before.limit_bytes)
+        services.quota.usage(account)
+    after = services.tenancy.change_account(before, title=title, limit_bytes=limit)
+    services.quota.forget(account)
     return answered(_account(after), version=after.version)
 
 
@@ -336,11 +351,14 @@ def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sente
         raise RefusedError(Reason.FORBIDDEN, f"this credential may not {what}")
 
 
-def _account(account: Account) -> AccountOut:
+def _account(account: Account, usage: Usage | None = None) -> AccountOut:
+    usage = usage or services_of(router.context).quota.usage(account.id)
     return AccountOut(
         id=account.id,
         title=account.title,
         limit_bytes=account.limit_bytes,
+        used_bytes=usage.bytes,
+        used_percent=replace(usage, limit=account.limit_bytes).reached,
         created=moment(account.created),
     )
 
