@@ -71,6 +71,33 @@ class AccountMade(AccountOut):
     secret: str | None = Field(description="of the owner; shown this once")
 
 
+class SoftLimitIn(Strict):
+    bytes: LimitBytes
+
+
+class SoftLimitOut(BaseModel):
+    bytes: int
+    used_bytes: int | None = Field(description="as it was measured last; null before that")
+    above: bool
+    measured: datetime | None
+
+
+class ReconciliationOut(BaseModel):
+    account: str
+    counted_bytes: int = Field(description="what usage said")
+    stored_bytes: int | None = Field(description="what the blobs add up to; null while pushes never paused")
+    drift_bytes: int | None = Field(description="counted less stored; 0 is as it should be")
+    limit_bytes: int
+    blobs: int
+    repaired: bool = Field(description="usage says what is stored now")
+    objects: int = Field(description="in the bucket, of blobs and of uploads")
+    object_bytes: int
+    unnamed_objects: int = Field(description="of uploads under way, or to be collected")
+    unnamed_bytes: int
+    missing_objects: int = Field(description="which blobs name and the bucket has not")
+    missing: list[str] = Field(description="their keys, 20 at most")
+
+
 class ProjectIn(Strict):
     name: Name
     title: Title = ""

@@ -151,14 +151,14 @@ def test_of_pushes_of_all_sizes_what_is_refused_does_not_fit(
 def test_the_same_blob_from_fifty_is_charged_once(
     on_engines: Deployment, repository: Repository, conflicts: Conflicts
 ) -> None:
-    """There is room for one of it."""
+    """There is room for one of it; who came too late to see the first is told that there is no room."""
     opened(on_engines, repository, SIZE)
     blob = os.urandom(SIZE)
-    results = race([partial(push, on_engines, repository, blob) for _ in range(PUSHES)])
-    assert conflicts.tries >= 0
-    assert {outcome(one) for one in results[:0]} <= {"in"}
-    assert "in" in [outcome(one) for one in results]
+    results = [outcome(one) for one in race([partial(push, on_engines, repository, blob)] * PUSHES)]
+    print(f"conflicts: {conflicts.count} in {conflicts.tries} tries; {results.count('refused')} refused")
+    assert "in" in results
     assert check_exact(on_engines, repository) == SIZE
+    push(on_engines, repository, blob)
 
 
 def test_usage_that_nobody_counted_is_counted_once_by_the_first_pushes(
