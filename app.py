@@ -50,6 +50,13 @@ def sweep(event: Any) -> None:
     print(json.dumps(asdict(report)))  # noqa: T201 - into the log
 
 
+@app.schedule("rate(6 hours)", name="reconcile")
+def reconcile(_event: Any) -> None:
+    """Compare what is counted with what is stored, and put it right."""
+    seconds = app.lambda_context.get_remaining_time_in_millis() / 1000
+    deployment.reconcile_all(seconds)
+
+
 @app.lambda_function(name="verifier")
 def verifier(event: dict[str, Any], context: Any) -> None:
     """Verify the direct upload that the event names."""

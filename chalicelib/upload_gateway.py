@@ -48,7 +48,7 @@ class UploadGateway:
         reads = row_reads(self.settings, own, connection)
         self._sessions = DynamoUploadStore(tables, reads)
         objects = S3BlobStore(client, client, self.settings.bucket, signer(own, "s3"))
-        # It verifies, and never publishes: what is charged is charged by the registry function.
+        # It verifies, and never publishes: it looks whether there is room, and the registry function charges.
         quota = Quota(DynamoUsageStore(tables, reads), lambda _: 0)
         blobs = Blobs(DynamoLinkStore(tables, reads), objects, DynamoTransactions(connection, tables), quota)
         self._services = GatewayServices(

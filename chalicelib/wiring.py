@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -34,6 +36,7 @@ from chalicelib.aws.policy_store import DynamoPolicyStore
 from chalicelib.aws.provision import create_bucket, create_tables
 from chalicelib.aws.repository_store import DynamoRepositoryStore
 from chalicelib.aws.staged_store import S3StagedStore
+from chalicelib.aws.stored_content import AwsStoredContent
 from chalicelib.aws.tables import bind
 from chalicelib.aws.tag_store import DynamoTagStore
 from chalicelib.aws.tenancy_store import DynamoTenancyStore
@@ -68,7 +71,9 @@ from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
+from chalicelib.registry.reconcile import Drift, Reconciliation
 from chalicelib.registry.retention import Retention
+from chalicelib.registry.soft_limits import SoftLimits
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.trash import Trash
 from chalicelib.registry.undo import Undo
@@ -90,6 +95,10 @@ VERIFIER_RESERVE_SECONDS: Final = 60
 # For a page that was begun: a thousand objects, or a hundred rows one by one.
 COLLECTOR_RESERVE_SECONDS: Final = 60
 COLLECTOR: Final = Actor("collector")
+# For the account that is being reconciled when it is late.
+RECONCILE_RESERVE_SECONDS: Final = 300
+ACCOUNTS_LIMIT: Final = 1_000_000
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Deployment:
@@ -115,7 +124,7 @@ class Deployment:
         objects = self._objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
-        self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of)
+        self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of, clock)
         links = DynamoLinkStore(self._tables, reads)
         blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
         self.policies = DynamoPolicyStore(self._tables, reads)
@@ -123,6 +132,8 @@ class Deployment:
         trash_rows = DynamoTrashStore(self._tables, reads)
         self.trash = Trash(trash_rows, transactions, retention.seconds, clock)
         self.history = DynamoHistoryStore(self._tables)
+        self._stored = AwsStoredContent(self._tables, self._s3, settings.bucket)
+        self.soft_limits = SoftLimits(self.policies, self._stored, transactions, clock)
         uploads = Uploads(
             DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key, clock
         )
@@ -131,7 +142,7 @@ class Deployment:
         credentials = DynamoCredentialStore(connection, self._tables, reads)
         self.credentials = credentials
         self.trail = DynamoTrail(self._tables)
-        self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads), clear=self._clear)
+        self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads, transactions), clear=self._clear)
         id_tokens = IdTokenVerifier(IssuerKeys(loopback=settings.loopback_issuers))
         self.sign_in = SignIn(credentials, id_tokens, self.trail)
         self.desk = CredentialDesk(credentials, self.tenancy, loopback_issuers=settings.loopback_issuers)
@@ -161,6 +172,7 @@ class Deployment:
             trail=self.trail,
             tokens=Tokens([derive_key(key, "token") for key in settings.token_keys], settings.service),
             capabilities=Capabilities(capability_keys(settings.token_keys)),
+            soft_limits=self.soft_limits,
             is_throttled=is_throttled,
         )
 
@@ -186,6 +198,9 @@ class Deployment:
                 answers=DynamoAnswerStore(tables, self._reads),
                 direct=self.direct,
                 opening=services.opening,
+                quota=self.quota,
+                soft_limits=self.soft_limits,
+                reconcile=self.reconcile,
                 token_of=functools.partial(by_token, services),
                 fsck=self.fsck,
                 seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
@@ -200,6 +215,29 @@ class Deployment:
     @property
     def _emptying(self) -> Emptying:
         return Emptying(DynamoContentStore(self._tables), self.services.manifests, self.services.blobs)
+
+    def reconcile(self, account: str) -> Drift:
+        """Put right what is counted of an account, and measure its soft limits."""
+        quota, transactions = self.quota, self.services.blobs.transactions
+        drift = Reconciliation(quota, self._stored, transactions, self._limit_of).run(account)
+        projects: dict[str, list[str]] = {}
+        for registry in self.tenancy.registries(account):
+            projects.setdefault(registry.project, []).append(registry.name)
+        self.soft_limits.measure(account, projects)
+        return drift
+
+    def reconcile_all(self, seconds: float = math.inf) -> list[Drift]:
+        """One account after the other while there is time, from another one on each time."""
+        until = time.monotonic() + seconds - RECONCILE_RESERVE_SECONDS
+        accounts, found = [one.id for one in self.tenancy.store.accounts("", ACCOUNTS_LIMIT)], []
+        first = random.randrange(len(accounts)) if accounts else 0  # noqa: S311 - no secret
+        for account in [*accounts[first:], *accounts[:first]]:
+            if time.monotonic() >= until:
+                break
+            drift = self.reconcile(account)
+            _LOG.info("reconciled %s", asdict(drift))
+            found.append(drift)
+        return found
 
     def _limit_of(self, account: str) -> int:
         found = self.tenancy.store.account(account)

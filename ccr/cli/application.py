@@ -19,6 +19,7 @@ from ccr.cli.commands import (
     projects,
     pull,
     push,
+    quota,
     registries,
     serving,
 )
@@ -32,7 +33,7 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "promote"),
-    *("pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
+    *("quota", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
 )
 
 
@@ -85,12 +86,15 @@ app.add_typer(login.app, name="profile", rich_help_panel=IDENTITY)
 app.add_typer(accounts.app, name="account", rich_help_panel=TENANCY)
 app.add_typer(projects.app, name="project", rich_help_panel=TENANCY)
 app.add_typer(registries.app, name="registry", rich_help_panel=TENANCY)
+command(projects.app, "limit")(quota.project_limit)
+command(registries.app, "limit")(quota.registry_limit)
 app.add_typer(credentials.app, name="credential", rich_help_panel=TENANCY)
 command(app, "push", panel=IMAGES)(push.push)
 command(app, "pull", panel=IMAGES)(pull.pull)
 app.add_typer(images.app, name="repository", rich_help_panel=IMAGES)
 app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
+app.add_typer(quota.app, name="quota", rich_help_panel=USING)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)

@@ -41,7 +41,7 @@ FORMS: Final[Mapping[str, _Form]] = {
     "blobs": _Form("account", "digest", ("size", "storage_key", "links", "kept", *_IDLE)),
     "trash": _Form("repository", "digest", ("state", "held", "holds", "storage_key", "due")),
     "history": _Form("repository", "move", ("digest",)),
-    "usage": _Form("account", "", ("bytes", "free", "version")),
+    "usage": _Form("account", "", ("bytes", "free", "turn")),
     "buried": _Form("shard", "storage_key", ()),
 }
 

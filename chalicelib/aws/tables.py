@@ -273,7 +273,7 @@ class UsageModel(Model):
     bytes = NumberAttribute()
     free = NumberAttribute()
     level = NumberAttribute(default=0)
-    version = NumberAttribute(null=True)
+    turn = NumberAttribute(default=0)
 
 
 class PolicyModel(Model):

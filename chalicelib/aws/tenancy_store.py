@@ -9,14 +9,15 @@ from pynamodb.exceptions import DeleteError, PutError
 from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.tables import Tables
+from chalicelib.aws.transactions import DynamoTransactions, Put, Update
 from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
 
 
 class DynamoTenancyStore:
     """Reads are consistent, but for the registries of an account: an index, about a second behind on AWS."""
 
-    def __init__(self, tables: Tables, reads: Reads) -> None:
-        self._tables, self._reads = tables, reads
+    def __init__(self, tables: Tables, reads: Reads, transactions: DynamoTransactions) -> None:
+        self._tables, self._reads, self._transactions = tables, reads, transactions
 
     def account(self, id_: str) -> Account | None:
         model = self._reads.get(self._tables.accounts, id_)
@@ -29,15 +30,23 @@ class DynamoTenancyStore:
         return [one for one in found if one.id > after][:limit]
 
     def put_account(self, account: Account) -> bool:
-        table = self._tables.accounts
-        model = table(
+        return _put(self._tables.accounts, self._account_model(account), account.version)
+
+    def put_limit(self, account: Account, moved: int) -> bool:
+        accounts, usage = self._tables.accounts, self._tables.usage
+        put = Put(self._account_model(account), accounts.version == account.version - 1)
+        # Added to, so that no push between a read and this write is lost.
+        free = Update(usage(account.id), [usage.free.add(moved)], usage.account.exists())
+        return not self._transactions.write_items([("account", put), ("usage", free)])
+
+    def _account_model(self, account: Account) -> Any:
+        return self._tables.accounts(
             id=account.id,
             title=account.title,
             limit_bytes=account.limit_bytes,
             created=account.created,
             version=account.version,
         )
-        return _put(table, model, account.version)
 
     def remove_account(self, account: Account) -> bool:
         table = self._tables.accounts

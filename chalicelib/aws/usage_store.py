@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pynamodb.exceptions import PutError, UpdateError
@@ -26,7 +27,7 @@ class DynamoUsageStore:
         table = self._tables.usage
         stored = self._stored(account)
         try:
-            model = table(account=account, bytes=stored, free=limit - stored, level=0)
+            model = table(account=account, bytes=stored, free=limit - stored, level=0, turn=0)
             model.save(condition=table.account.does_not_exist())
         except PutError as error:
             check_lost(error)
@@ -43,6 +44,25 @@ class DynamoUsageStore:
                 check_lost(error)
         return before
 
+    def many(self, accounts: Sequence[str]) -> dict[str, Usage]:
+        if not accounts:
+            return {}
+        found = self._reads.get_many([(self._tables.usage, account, None) for account in accounts])
+        return {model.account: _usage(model) for model in found}
+
+    def repair(self, account: str, seen: Usage, stored: int, limit: int) -> bool:
+        table: Any = self._tables.usage
+        # A blob comes and goes in the transaction that takes a turn: nothing did since `seen`.
+        same = (table.turn == seen.turn) if seen.turn else (table.turn.does_not_exist() | (table.turn == 0))
+        same &= (table.bytes == seen.bytes) & (table.free == seen.free)
+        try:
+            actions = [table.bytes.set(stored), table.free.set(limit - stored)]
+            table(account).update(actions, condition=same)
+        except UpdateError as error:
+            check_lost(error)
+            return False
+        return True
+
     def _stored(self, account: str) -> int:
         table = self._tables.blobs
         results = table.query(account, consistent_read=True, attributes_to_get=["size"])
@@ -50,4 +70,5 @@ class DynamoUsageStore:
 
 
 def _usage(model: Any) -> Usage:
-    return Usage(int(model.bytes), int(model.bytes) + int(model.free))
+    counted, free = int(model.bytes), int(model.free)
+    return Usage(counted, counted + free, int(model.level or 0), int(model.turn or 0))

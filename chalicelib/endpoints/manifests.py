@@ -64,6 +64,8 @@ def put(services: Services, call: Call) -> Response:
         headers["OCI-Subject"] = manifest.subject.digest
     if more:
         headers["OCI-Tag"] = ", ".join(more)
+    if warning := services.soft_limits.warning(call.repository):
+        headers["Warning"] = f'299 - "{warning}"'
     return Response(201, headers)
 
 

@@ -22,6 +22,7 @@ from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.changes import Actor
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.soft_limits import SoftLimits
 from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.reference import Repository
 
@@ -51,6 +52,7 @@ class Services:
     trail: Trail
     tokens: Tokens
     capabilities: Capabilities
+    soft_limits: SoftLimits
     is_throttled: Callable[[BaseException], bool]
 
 

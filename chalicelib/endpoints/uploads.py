@@ -34,8 +34,9 @@ def start(services: Services, call: Call) -> Response:
         _check_algorithm(algorithm)
     if checked is None:
         return _opened(services, call)
-    row = services.uploads.open(call.repository)
-    services.uploads.close(call.repository, row.session, checked, chunk_of(request))
+    chunk = chunk_of(request)
+    row = services.uploads.open(call.repository, chunk.announced or 0, checked)
+    services.uploads.close(call.repository, row.session, checked, chunk)
     return _created(call.repository, checked)
 
 

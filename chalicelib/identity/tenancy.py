@@ -66,6 +66,10 @@ class TenancyStore(Protocol):
     def account(self, id_: str) -> Account | None: ...
     def accounts(self, after: str, limit: int) -> list[Account]: ...
     def put_account(self, account: Account) -> bool: ...
+    def put_limit(self, account: Account, moved: int) -> bool:
+        """With what is free of its usage, which is counted already, moved by as much as its limit."""
+        ...
+
     def remove_account(self, account: Account) -> bool:
         """Its id stays taken."""
         ...
@@ -98,9 +102,9 @@ class Tenancy:
     # Takes away what tokens of before may have put under a name after its registry was deleted.
     clear: Callable[[Registry], object] = lambda _registry: None
 
-    def create_account(self, id_: str, title: str = "") -> Account:
+    def create_account(self, id_: str, title: str = "", limit_bytes: int = FREE_BYTES) -> Account:
         """Raises RefusedError (INVALID, CONFLICT)."""
-        account = Account(check_name("account", id_), title, created=self._now())
+        account = Account(check_name("account", id_), title, limit_bytes, created=self._now())
         if not self.store.put_account(account):
             raise _there("account", id_)
         return account
@@ -109,10 +113,12 @@ class Tenancy:
         """Raises RefusedError (NOT_FOUND)."""
         return _found(self.store.account(id_), "account", id_)
 
-    def change_account(self, before: Account, *, title: str) -> Account:
-        """Raises RefusedError (STALE)."""
-        account = replace(before, title=title, version=before.version + 1)
-        if not self.store.put_account(account):
+    def change_account(self, before: Account, *, title: str, limit_bytes: int | None = None) -> Account:
+        """A limit below what is used refuses pushes, and no pull. Raises RefusedError (STALE)."""
+        limit = before.limit_bytes if limit_bytes is None else limit_bytes
+        account = replace(before, title=title, limit_bytes=limit, version=before.version + 1)
+        moved = limit - before.limit_bytes
+        if not (self.store.put_limit(account, moved) if moved else self.store.put_account(account)):
             raise stale("account", account.id)
         return account
 

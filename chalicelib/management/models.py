@@ -31,6 +31,7 @@ ProjectOfRole = Annotated[str, StringConstraints(min_length=1, max_length=63, pa
 Title = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
 # Strict mode knows only datetime itself, and the lax one takes numbers too.
 Moment = Annotated[datetime, Field(strict=False), BeforeValidator(as_written)]
+LimitBytes = Annotated[int, Field(ge=0, le=2**60), BeforeValidator(as_whole)]
 RepositoryName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=REPOSITORY_NAME)]
 RoleName = Literal["viewer", "developer", "maintainer", "owner"]
 Action = Literal["pull", "push", "delete"]
@@ -45,23 +46,56 @@ class Strict(BaseModel):
 class AccountIn(Strict):
     id: Name
     title: Title = ""
+    limit_bytes: LimitBytes | None = Field(default=None, description="what it may store; 10 GiB unless said")
     owner: CredentialId = Field(description="id of the first user, an owner of the account")
 
 
 class AccountChange(Strict):
-    title: Title
+    title: Title | None = None
+    limit_bytes: LimitBytes | None = Field(
+        default=None, description="for operators; below what is used, pushes are refused and pulls served"
+    )
 
 
 class AccountOut(BaseModel):
     id: str
     title: str
     limit_bytes: int
+    used_bytes: int
+    used_percent: int = Field(description="of the limit, rounded down; above 100 after the limit was lowered")
     created: datetime
 
 
 class AccountMade(AccountOut):
     owner: str
     secret: str | None = Field(description="of the owner; shown this once")
+
+
+class SoftLimitIn(Strict):
+    bytes: LimitBytes
+
+
+class SoftLimitOut(BaseModel):
+    bytes: int
+    used_bytes: int | None = Field(description="as it was measured last; null before that")
+    above: bool
+    measured: datetime | None
+
+
+class ReconciliationOut(BaseModel):
+    account: str
+    counted_bytes: int = Field(description="what usage said")
+    stored_bytes: int | None = Field(description="what the blobs add up to; null while pushes never paused")
+    drift_bytes: int | None = Field(description="counted less stored; 0 is as it should be")
+    limit_bytes: int
+    blobs: int
+    repaired: bool = Field(description="usage says what is stored now")
+    objects: int = Field(description="in the bucket, of blobs and of uploads")
+    object_bytes: int
+    unnamed_objects: int = Field(description="of uploads under way, or to be collected")
+    unnamed_bytes: int
+    missing_objects: int = Field(description="which blobs name and the bucket has not")
+    missing: list[str] = Field(description="their keys, 20 at most")
 
 
 class ProjectIn(Strict):

@@ -28,6 +28,9 @@ from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.fsck import Fsck
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
+from chalicelib.registry.quota import Quota
+from chalicelib.registry.reconcile import Drift
+from chalicelib.registry.soft_limits import SoftLimits
 from chalicelib.spec.reference import Repository
 
 PAGE_LIMIT: Final = 100
@@ -60,6 +63,9 @@ class ManagementServices:
     answers: AnswerStore
     direct: DirectUploads
     opening: Opening
+    quota: Quota
+    soft_limits: SoftLimits
+    reconcile: Callable[[str], Drift]
     token_of: Callable[[str], Principal | None]
     fsck: Fsck
     seals: Seals

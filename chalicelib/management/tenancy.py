@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
@@ -12,7 +13,7 @@ from chalicelib.identity.credentials import Credential, Kind
 from chalicelib.identity.grants import PULL, PUSH, Grant
 from chalicelib.identity.refusals import Reason, RefusedError, not_found
 from chalicelib.identity.roles import EVERY_PROJECT, READ, WRITE_MEMBER, WRITE_PROJECT, WRITE_REGISTRY, Role
-from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
+from chalicelib.identity.tenancy import DELETED, FREE_BYTES, Account, Project, Registry
 from chalicelib.management.forms import CREDENTIAL_ID, NAME, PROJECT_OF_ROLE, REGISTRY_NAME
 from chalicelib.management.models import (
     AccountChange,
@@ -37,6 +38,7 @@ from chalicelib.management.services import (
     pages,
     services_of,
 )
+from chalicelib.registry.stores import Usage
 
 router = Router()  # type: ignore[no-untyped-call]
 NamePath = Annotated[str, Path(min_length=1, max_length=63, pattern=NAME)]
@@ -55,15 +57,20 @@ def list_accounts(limit: PageLimit = 50, after: After = "") -> Page[AccountOut]:
         kept, following = pages(services.tenancy.store.accounts(after, limit + 1), "id", limit)
     else:
         kept, following = [services.tenancy.account(by.account)], ""
-    return Page(items=[_account(one) for one in kept], next=following)
+    used = services.quota.usages.many([one.id for one in kept])
+    return Page(items=[_account(one, used.get(one.id)) for one in kept], next=following)
 
 
 @router.post("/accounts", tags=["accounts"], responses={201: {"description": "made"}})
 def create_account(account: AccountIn) -> Response[AccountMade]:
-    """For operators: an account, its first project, and its first user, an owner."""
+    """For operators: an account, its first project, and its first user, an owner.
+
+    It may store 10 GiB, unless `limit_bytes` says otherwise.
+    """
     services, by = services_of(router.context), caller_of(router.context).credential
-    _require(by.is_operator and by.kind is Kind.USER, "make accounts")
-    made = services.tenancy.create_account(account.id, account.title)
+    require(by.is_operator and by.kind is Kind.USER, "make accounts")
+    limit = FREE_BYTES if account.limit_bytes is None else account.limit_bytes
+    made = services.tenancy.create_account(account.id, account.title, limit)
     services.desk.forget_account(made.id)
     roles = {EVERY_PROJECT: Role.OWNER}
     try:
@@ -72,24 +79,32 @@ def create_account(account: AccountIn) -> Response[AccountMade]:
         services.tenancy.withdraw_account(made)
         raise
     services.tenancy.default_project(made.id)
+    services.quota.usage(made.id)
     out = AccountMade(**_account(made).model_dump(), owner=owner.id, secret=secret)
     return answered(out, status=201, version=made.version)
 
 
 @router.get("/accounts/<account>", tags=["accounts"])
 def describe_account(account: NamePath) -> Response[AccountOut]:
-    found = _seen_account(account)
+    found = seen_account(account)
     return answered(_account(found), version=found.version)
 
 
 @router.patch("/accounts/<account>", tags=["accounts"])
 def change_account(account: NamePath, change: AccountChange) -> Response[AccountOut]:
+    """Its title; and by operators, how much it may store."""
     services, caller = services_of(router.context), caller_of(router.context)
-    before = _seen_account(account)
+    before = seen_account(account)
     by = caller.credential
-    _require(by.is_operator or (by.account == account and by.may(WRITE_PROJECT)), "change this account")
+    require(by.is_operator or (by.account == account and by.may(WRITE_PROJECT)), "change this account")
     caller.check_version("account", account, before.version)
-    after = services.tenancy.change_account(before, title=change.title)
+    limit, title = change.limit_bytes, before.title if change.title is None else change.title
+    if limit is not None:
+        require(by.is_operator, "change limits: ask an operator of this registry")
+        caller.told.update(limit_bytes=limit, limit_bytes_before=before.limit_bytes)
+        services.quota.usage(account)
+    after = services.tenancy.change_account(before, title=title, limit_bytes=limit)
+    services.quota.forget(account)
     return answered(_account(after), version=after.version)
 
 
@@ -97,8 +112,8 @@ def change_account(account: NamePath, change: AccountChange) -> Response[Account
 def delete_account(account: NamePath) -> Response[None]:
     """For operators, once it has no projects. Its credentials go with it; its id is not given out again."""
     services, caller = services_of(router.context), caller_of(router.context)
-    before = _seen_account(account)
-    _require(caller.credential.is_operator and account != caller.credential.account, "delete this account")
+    before = seen_account(account)
+    require(caller.credential.is_operator and account != caller.credential.account, "delete this account")
     caller.check_version("account", account, before.version)
     services.tenancy.delete_account(before)
     services.desk.forget_account(account)
@@ -122,22 +137,22 @@ def list_projects(limit: PageLimit = 50, after: After = "") -> Page[ProjectOut]:
 @router.post("/projects", tags=["projects"], responses={201: {"description": "made"}})
 def create_project(project: ProjectIn) -> Response[ProjectOut]:
     services, by = services_of(router.context), caller_of(router.context).credential
-    _require(by.kind is Kind.USER and by.may(WRITE_PROJECT), "make projects")
+    require(by.kind is Kind.USER and by.may(WRITE_PROJECT), "make projects")
     made = services.tenancy.create_project(by.account, project.name, project.title)
     return answered(_project(made), status=201, version=made.version)
 
 
 @router.get("/projects/<project>", tags=["projects"])
 def describe_project(project: NamePath) -> Response[ProjectOut]:
-    found = _seen_project(project)
+    found = seen_project(project)
     return answered(_project(found), version=found.version)
 
 
 @router.patch("/projects/<project>", tags=["projects"])
 def change_project(project: NamePath, change: ProjectChange) -> Response[ProjectOut]:
     services, caller = services_of(router.context), caller_of(router.context)
-    before = _seen_project(project)
-    _require(caller.credential.may(WRITE_PROJECT, project), "change this project")
+    before = seen_project(project)
+    require(caller.credential.may(WRITE_PROJECT, project), "change this project")
     caller.check_version("project", project, before.version)
     after = services.tenancy.change_project(before, title=change.title)
     return answered(_project(after), version=after.version)
@@ -147,8 +162,8 @@ def change_project(project: NamePath, change: ProjectChange) -> Response[Project
 def delete_project(project: NamePath) -> Response[None]:
     """Refused (409) while it has registries. Its robots go with it, and what roles users had in it."""
     services, caller = services_of(router.context), caller_of(router.context)
-    before = _seen_project(project)
-    _require(caller.credential.may(WRITE_PROJECT, project), "delete this project")
+    before = seen_project(project)
+    require(caller.credential.may(WRITE_PROJECT, project), "delete this project")
     caller.check_version("project", project, before.version)
     services.tenancy.delete_project(before)
     services.desk.forget_project(before.account, before.name)
@@ -159,7 +174,7 @@ def delete_project(project: NamePath) -> Response[None]:
 def list_members(project: NamePath, limit: PageLimit = 50, after: After = "") -> Page[MemberOut]:
     """Users with a role in the project, those with one in all projects included."""
     services, by = services_of(router.context), caller_of(router.context).credential
-    _seen_project(project)
+    seen_project(project)
     members: list[MemberOut] = []
     while len(members) <= limit and (some := services.desk.store.page(by.account, after, 100)):
         after = some[-1].id
@@ -204,8 +219,8 @@ def list_registries(limit: PageLimit = 50, after: After = "", project: After = "
 def create_registry(registry: RegistryIn) -> Response[RegistryMade]:
     """With a robot named after it, which may pull and push there, where that id is free."""
     services, by = services_of(router.context), caller_of(router.context).credential
-    project = _seen_project(registry.project)
-    _require(by.kind is Kind.USER and by.may(WRITE_REGISTRY, project.name), "make registries here")
+    project = seen_project(registry.project)
+    require(by.kind is Kind.USER and by.may(WRITE_REGISTRY, project.name), "make registries here")
     made = _made_registry(project, registry)
     robot, secret = None, None
     try:
@@ -232,11 +247,11 @@ def change_registry(registry: RegistryPath, change: RegistryChange) -> Response[
     services, caller = services_of(router.context), caller_of(router.context)
     before = seen_registry(registry)
     by = caller.credential
-    _require(by.may(WRITE_REGISTRY, before.project), "change this registry")
+    require(by.may(WRITE_REGISTRY, before.project), "change this registry")
     project = before.project
     if change.project is not None and change.project != project:
-        project = _seen_project(change.project).name
-        _require(by.may(WRITE_REGISTRY, project), "move registries there")
+        project = seen_project(change.project).name
+        require(by.may(WRITE_REGISTRY, project), "move registries there")
     caller.check_version("registry", registry, before.version)
     title = before.title if change.title is None else change.title
     after = services.tenancy.change_registry(before, title=title, project=project)
@@ -253,7 +268,7 @@ def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = Fa
     """
     services, caller = services_of(router.context), caller_of(router.context)
     before = seen_registry(registry)
-    _require(caller.credential.may(WRITE_REGISTRY, before.project), "delete this registry")
+    require(caller.credential.may(WRITE_REGISTRY, before.project), "delete this registry")
     caller.check_version("registry", registry, before.version)
     content, account = services.emptying.content, before.account
     held = content.repositories(account, registry)
@@ -294,14 +309,14 @@ def sees_registry(by: Credential, registry: Registry) -> bool:
     return by.may(READ, registry.project) or bool(by.grants_on(registry))
 
 
-def _seen_account(id_: str) -> Account:
+def seen_account(id_: str) -> Account:
     services, by = services_of(router.context), caller_of(router.context).credential
     if id_ != by.account and not by.is_operator:
         raise not_found("account", id_)
     return services.tenancy.account(id_)
 
 
-def _seen_project(name: str) -> Project:
+def seen_project(name: str) -> Project:
     services, by = services_of(router.context), caller_of(router.context).credential
     if not _sees_project(by, name):
         raise not_found("project", name)
@@ -316,10 +331,10 @@ def _check_may_change_members(project: str) -> None:
     """Before any user is looked for: who is there is not for everybody to try."""
     by = caller_of(router.context).credential
     if project != EVERY_PROJECT:
-        _seen_project(project)
+        seen_project(project)
     elif not by.may(READ):
         raise not_found("project", project)
-    _require(by.kind is Kind.USER and by.may(WRITE_MEMBER, project), "change members")
+    require(by.kind is Kind.USER and by.may(WRITE_MEMBER, project), "change members")
 
 
 def _user(id_: str) -> Credential:
@@ -331,16 +346,19 @@ def _user(id_: str) -> Credential:
     return user
 
 
-def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+def require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not holds:
         raise RefusedError(Reason.FORBIDDEN, f"this credential may not {what}")
 
 
-def _account(account: Account) -> AccountOut:
+def _account(account: Account, usage: Usage | None = None) -> AccountOut:
+    usage = usage or services_of(router.context).quota.usage(account.id)
     return AccountOut(
         id=account.id,
         title=account.title,
         limit_bytes=account.limit_bytes,
+        used_bytes=usage.bytes,
+        used_percent=replace(usage, limit=account.limit_bytes).reached,
         created=moment(account.created),
     )
 

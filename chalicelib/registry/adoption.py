@@ -10,7 +10,8 @@ from typing import Final
 
 from chalicelib.registry.blobs import Blobs, unknown_blob
 from chalicelib.registry.changes import Actor, EndUpload
-from chalicelib.registry.stores import Link, Staged, StagedStore
+from chalicelib.registry.quota import is_exceeded
+from chalicelib.registry.stores import Link, Staged, StagedStore, UploadRow
 from chalicelib.registry.uploads import LEASE_SECONDS, Uploads
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -75,7 +76,12 @@ class Adoption:
         one = self.staged.named(key) if self.staged else None
         if self.staged is None or one is None:
             return
-        self._adopt(self.staged, one)
+        try:
+            self._adopt(self.staged, one)
+        except RegistryError as error:
+            if not is_exceeded(error):
+                raise
+            _LOG.warning("a staged object of session %s is refused: %s", one.session, error.message)
         row = self.uploads.sessions.get(one.session)
         if row is not None and row.repository == one.repository and row.expires > self.clock():
             return  # somebody may still publish these bytes
@@ -96,10 +102,22 @@ class Adoption:
             _LOG.warning("S3 does not vouch for the digest of a staged object of session %s", one.session)
             return False
         link = Link(one.digest, size, one.key)
-        if not self.blobs.publish(one.repository, link, EndUpload(one.session, _WRITER)):
+        try:
+            is_published = self.blobs.publish(one.repository, link, EndUpload(one.session, _WRITER))
+        except RegistryError as error:
+            if is_exceeded(error):
+                self._end(row, one)
+            raise
+        if not is_published:
             return self._has(one)
         self.uploads.delete_bytes(row)
         return True
+
+    def _end(self, row: UploadRow, one: Staged) -> None:
+        """There is no room for it: keep nothing of it, unless somebody beside this one has published it."""
+        if not self.blobs.transactions.write([EndUpload(one.session, _WRITER)]):
+            self.uploads.delete_bytes(row)
+            self.blobs.objects.delete(one.key)
 
     def _has(self, one: Staged) -> bool:
         """Whether somebody else was first."""

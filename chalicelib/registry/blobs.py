@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,18 @@ class Blobs:
     def location(self, method: str, link: Link) -> str:
         return self.objects.presign(method, link.storage_key)
 
+    def check_room(self, account: str, needed: int, digest: Digest | None = None) -> int:
+        """How much the account has room for: anything, where that is `digest` and it has it already.
+
+        Raises DENIED (403).
+        """
+        try:
+            return self.quota.check_room(account, needed)
+        except RegistryError:
+            if digest is None or self.links.blob(account, digest) is None:
+                raise
+            return sys.maxsize
+
     def publish(self, repository: Repository, link: Link, upload: EndUpload | EndDirect) -> bool:
         """Make verified bytes visible, in one transaction when the blob is new to the account.
 
@@ -76,12 +89,12 @@ class Blobs:
         for _ in range(ATTEMPTS):
             refused = self.transactions.write(changes)
             if not refused:
-                self._delete_copy(link, changes)
+                self._written(repository.account, link, changes)
                 return True
             if upload in refused:
                 return False
             if len(refused) == 1 and isinstance(refused[0], Charge):
-                self.quota.make_room(repository.account, link.size)
+                changes = [upload, *self._after_no_room(repository, link)]
                 continue
             changes = [upload, *self._second_copy(repository, link, refused)]
         raise busy()
@@ -101,8 +114,22 @@ class Blobs:
             return self._first_copy(repository, link)
         return link_changes(repository, kept)
 
-    def _delete_copy(self, link: Link, written: list[Change]) -> None:
-        if not any(isinstance(change, PutBlob) for change in written):
+    def _after_no_room(self, repository: Repository, link: Link) -> list[Change]:
+        """Raises DENIED (403), unless another pushed the same blob meanwhile: it costs nothing then."""
+        account = repository.account
+        try:
+            self.quota.make_room(account, link.size)
+        except RegistryError:
+            kept = self.links.blob(account, link.digest)
+            if kept is None:
+                raise
+            return link_changes(repository, kept)
+        return self._first_copy(repository, link)
+
+    def _written(self, account: str, link: Link, changes: list[Change]) -> None:
+        if any(isinstance(change, Charge) for change in changes):
+            self.quota.charged(account, link.size, self.transactions)
+        else:
             self.objects.delete(link.storage_key)
 
     def mount(self, repository: Repository, digest: Digest, source: Repository | None) -> bool:

@@ -219,6 +219,25 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveLevel:
+    """From one threshold that an account reached to another. Holds if it is at the first."""
+
+    account: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAccount:
+    """Always holds: an entry of the audit trail about an account, or what `target` names in it, by nobody."""
+
+    account: str
+    action: str
+    target: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class BuryObject:
     """Always holds: an object that no row names any more, and that is to be deleted from S3."""
 
@@ -313,6 +332,8 @@ Change = (
     | SettleBlob
     | RemoveBlob
     | Charge
+    | MoveLevel
+    | AuditAccount
     | BuryObject
     | PutTrash
     | MoveTrash

@@ -63,8 +63,9 @@ class DirectUploads:
         return any(self.blobs.mount(repository, digest, source) for source in sources)
 
     def open(self, repository: Repository, digest: Digest, size: int) -> DirectRow:
-        """Raises DIGEST_INVALID, SIZE_INVALID (422)."""
+        """Raises DIGEST_INVALID, SIZE_INVALID (422), DENIED (403) where the account has no room for it."""
         _check(digest, size)
+        self.blobs.check_room(repository.account, size, digest)
         session = f"direct-{secrets.token_hex(16)}"
         is_put = size <= PUT_LIMIT
         is_final = not is_put and not (self.objects.copies_checked and size <= COPY_LIMIT)

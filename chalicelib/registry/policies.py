@@ -12,6 +12,8 @@ IMMUTABLE_TAGS: Final = "immutable-tags"
 LIFECYCLE: Final = "lifecycle"
 RETENTION: Final = "retention"
 SOFT_LIMIT: Final = "soft-limit"
+# What the last measurement has to say to those who push to a registry.
+SOFT_LIMIT_WARNING: Final = "soft-limit-warning"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,56 @@
-"""What an account may store: charged with each blob's first copy, given back with its last."""
+"""What an account may store: charged with each blob's first copy, given back with its last. See ADR 17."""
 
 from __future__ import annotations
 
+import logging
+import sys
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from chalicelib.registry.changes import AuditAccount, Change, MoveLevel, Transactions
 from chalicelib.registry.stores import Usage, UsageStore
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
+THRESHOLDS: Final = (80, 90, 100)
+REMEMBER_SECONDS: Final = 5
+# What was read lately is good for as long as it leaves that many times what is needed.
+MARGIN: Final = 2
+_LOG: Final = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Quota:
-    """`limit_of` is what an account may store, for one whose usage nobody has counted yet."""
+    """`limit_of` is what an account may store, for one whose usage nobody has counted yet.
+
+    What it read is remembered for `REMEMBER_SECONDS`: to let in, far from the limit, and never to refuse.
+    """
 
     usages: UsageStore
     limit_of: Callable[[str], int]
+    clock: Callable[[], float] = time.time
+    _seen: dict[str, tuple[float, Usage]] = field(default_factory=dict)
 
     def usage(self, account: str) -> Usage:
-        found = self.usages.get(account)
+        """Counted from now on, where it was not."""
+        found = self._read(account)
         if found is not None:
             return found
         self.usages.open(account, self.limit_of(account))
-        return self.usages.get(account) or Usage(0, 0)
+        return self._read(account) or Usage(0, 0)
+
+    def check_room(self, account: str, needed: int) -> int:
+        """How much is free. Raises DENIED (403) for more, which the charge in the end would refuse too."""
+        seen = self._remembered(account)
+        if seen is not None and needed * MARGIN <= seen.free:
+            return seen.free
+        usage = self._read(account)
+        if usage is None:
+            return sys.maxsize  # the first charge counts it
+        if needed and needed > usage.free:
+            raise exceeded(usage, needed)
+        return max(usage.free, needed)
 
     def make_room(self, account: str, size: int) -> None:
         """After a charge of `size` bytes was refused: return where it may be tried again.
@@ -32,6 +61,60 @@ class Quota:
         if size > usage.free:
             raise exceeded(usage, size)
 
+    def charged(self, account: str, size: int, transactions: Transactions) -> None:
+        """After a charge: the audit trail is told which thresholds were crossed, once for each.
+
+        No call where what is remembered says that none is near.
+        """
+        seen = self._remembered(account)
+        if seen is not None:
+            seen = replace(seen, bytes=seen.bytes + size)
+            self._seen[account] = self._seen[account][0], seen
+            if seen.reached < THRESHOLDS[0]:
+                return
+        try:
+            usage = self._read(account)
+            if usage is not None:
+                settle_level(account, usage, transactions)
+        except Exception:  # noqa: BLE001 - the push is done, whatever is wrong here
+            # The bytes are in; the scheduled reconciliation settles the level too.
+            _LOG.exception("the level of the account %s is not settled", account)
+
+    def forget(self, account: str) -> None:
+        """What is remembered: its limit moves."""
+        self._seen.pop(account, None)
+
+    def _remembered(self, account: str) -> Usage | None:
+        at, usage = self._seen.get(account, (0.0, None))
+        return usage if 0 <= self.clock() - at < REMEMBER_SECONDS else None
+
+    def _read(self, account: str) -> Usage | None:
+        usage = self.usages.get(account)
+        if usage is not None:
+            self._seen[account] = self.clock(), usage
+        return usage
+
+
+def level_of(usage: Usage) -> int:
+    """The highest of `THRESHOLDS` that is reached; 0 for none."""
+    return max((one for one in THRESHOLDS if usage.reached >= one), default=0)
+
+
+def settle_level(account: str, usage: Usage, transactions: Transactions) -> list[int]:
+    """Bring the level in line with what `usage` says; the thresholds that this call told of.
+
+    Who loses the race to it says nothing: another has told. Below a threshold, it may be crossed again.
+    """
+    level = level_of(usage)
+    if level == usage.level:
+        return []
+    crossed = [one for one in THRESHOLDS if usage.level < one <= level]
+    changes: list[Change] = [MoveLevel(account, usage.level, level)]
+    for threshold in crossed:
+        detail = {"threshold": threshold, "used": usage.bytes, "limit": usage.limit}
+        changes.append(AuditAccount(account, "quota-threshold", account, detail))
+    return [] if transactions.write(changes) else crossed
+
 
 def exceeded(usage: Usage, needed: int) -> RegistryError:
     message = (
@@ -40,3 +123,8 @@ def exceeded(usage: Usage, needed: int) -> RegistryError:
     )
     detail = {"used": usage.bytes, "limit": usage.limit, "needed": needed}
     return RegistryError(ErrorCode.DENIED, message, (detail,), status=403)
+
+
+def is_exceeded(error: BaseException) -> bool:
+    """Whether an upload was refused for want of room: nothing of it is kept then."""
+    return isinstance(error, RegistryError) and error.code is ErrorCode.DENIED

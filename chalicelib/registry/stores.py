@@ -98,14 +98,24 @@ class TagMove:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of an account: `bytes` of its stored blobs, and what is `free` of `limit`; below 0 once it fell."""
+    """Of an account: `bytes` of its stored blobs, and what is `free` of `limit`; below 0 once it fell.
+
+    `level`: the last threshold that was told of. `turn` goes up with each charge, whatever its sign.
+    """
 
     bytes: int
     limit: int
+    level: int = 0
+    turn: int = 0
 
     @property
     def free(self) -> int:
         return self.limit - self.bytes
+
+    @property
+    def reached(self) -> int:
+        """Of the limit, in whole percent; nothing at all can be full."""
+        return self.bytes * 100 // self.limit if self.limit else 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +302,14 @@ class UsageStore(Protocol):
 
     def limit(self, account: str, limit: int) -> Usage | None:
         """From now on; None where nothing is counted yet."""
+        ...
+
+    def many(self, accounts: Sequence[str]) -> dict[str, Usage]:
+        """Those of at most 100 that are counted; one read."""
+        ...
+
+    def repair(self, account: str, seen: Usage, stored: int, limit: int) -> bool:
+        """Count `stored` bytes of `limit`. False: something was charged since `seen`, or its limit moved."""
         ...
 
 

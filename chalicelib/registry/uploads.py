@@ -12,6 +12,7 @@ from typing import Final
 from chalicelib.registry.blobs import Blobs, unknown_upload
 from chalicelib.registry.changes import EndUpload
 from chalicelib.registry.parts import PartWriter, delete_multipart
+from chalicelib.registry.quota import is_exceeded
 from chalicelib.registry.stores import Link, MultipartStore, ObjectStore, UploadRow, UploadStore
 from chalicelib.spec import running_digest
 from chalicelib.spec.digest import Digest
@@ -34,6 +35,23 @@ class Chunk:
     start: int | None = None
     end: int | None = None
 
+    @property
+    def announced(self) -> int | None:
+        return self.length if self.end is None else self.end - (self.start or 0) + 1
+
+
+@dataclass(slots=True)
+class _Room:
+    """How many bytes there is room for, as `check` said last."""
+
+    check: Callable[[int], int]
+    free: int
+
+    def take(self, size: int) -> None:
+        """Raises DENIED (403)."""
+        if size > self.free:
+            self.free = self.check(size)
+
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
@@ -46,7 +64,9 @@ class Uploads:
     key_for: Callable[[Repository, str, str], str]
     clock: Callable[[], float] = time.time
 
-    def open(self, repository: Repository) -> UploadRow:
+    def open(self, repository: Repository, size: int = 1, digest: Digest | None = None) -> UploadRow:
+        """For `size` bytes or more. Raises DENIED (403) where the account has no room for them."""
+        self.blobs.check_room(repository.account, size, digest)
         expires = int(self.clock()) + SESSION_SECONDS
         row = UploadRow(session=secrets.token_hex(16), repository=repository, expires=expires)
         self.sessions.create(row)
@@ -63,7 +83,8 @@ class Uploads:
         """Add a chunk at the end.
 
         Raises BLOB_UPLOAD_UNKNOWN (404), BLOB_UPLOAD_INVALID (416 off the end, 409 while another
-        writes), SIZE_INVALID (400).
+        writes), SIZE_INVALID (400); DENIED (403) for more than there is room for, after which the session
+        is gone.
         """
         writer, row = self._acquire(repository, session)
         if row.verified is not None:
@@ -73,8 +94,8 @@ class Uploads:
         try:
             transfer.run(chunk)
             saved = transfer.paused()
-        except BaseException:
-            self._undo(transfer, writer, row)
+        except BaseException as error:
+            self._undo(transfer, writer, row, is_over=is_exceeded(error))
             raise
         self._save(saved, transfer, writer, row)
         self._delete(transfer.parts.replaced)
@@ -83,7 +104,7 @@ class Uploads:
     def close(self, repository: Repository, session: str, digest: Digest, chunk: Chunk) -> Link:
         """Add the last chunk, verify all, publish. What is verified already is published as it is.
 
-        Raises what `append` raises, and DIGEST_INVALID (400), after which the session is gone.
+        Raises what `append` raises, and DIGEST_INVALID (400), after which the session is gone too.
         """
         writer, row = self._acquire(repository, session)
         if row.verified is not None:
@@ -113,12 +134,12 @@ class Uploads:
 
     def _complete(self, row: UploadRow, writer: str, digest: Digest, chunk: Chunk) -> tuple[_Transfer, Link]:
         algorithm = digest.algorithm if row.offset == 0 else row.algorithm
-        transfer = self._transfer(row, chunk, writer, algorithm)
+        transfer = self._transfer(row, chunk, writer, algorithm, digest)
         try:
             transfer.run(chunk)
             key = self._verified(transfer, digest)
         except BaseException as error:
-            self._undo(transfer, writer, row, is_over=_is_mismatch(error))
+            self._undo(transfer, writer, row, is_over=_is_mismatch(error) or is_exceeded(error))
             raise
         return transfer, Link(digest, transfer.offset, key)
 
@@ -126,12 +147,19 @@ class Uploads:
         try:
             _check_verified(link, digest)
             is_published = self.blobs.publish(row.repository, link, EndUpload(row.session, writer))
-        except BaseException:
-            self.sessions.save(row, writer)
+        except BaseException as error:
+            self._let_go(row, writer, error)
             raise
         if not is_published:
             raise unknown_upload()
         return link
+
+    def _let_go(self, row: UploadRow, writer: str, error: BaseException) -> None:
+        """Of a session to which this request added nothing: of what there is no room for nothing is kept."""
+        if not is_exceeded(error):
+            self.sessions.save(row, writer)
+        elif not self.blobs.transactions.write([EndUpload(row.session, writer)]):
+            self.delete_bytes(row)
 
     def cancel(self, repository: Repository, session: str) -> None:
         """Raises BLOB_UPLOAD_UNKNOWN (404)."""
@@ -163,10 +191,13 @@ class Uploads:
             raise unknown_upload()
         return writer, row
 
-    def _transfer(self, row: UploadRow, chunk: Chunk, writer: str, algorithm: str) -> _Transfer:
+    def _transfer(
+        self, row: UploadRow, chunk: Chunk, writer: str, algorithm: str, digest: Digest | None = None
+    ) -> _Transfer:
         if chunk.start is not None and chunk.start != row.offset:
             self.sessions.save(row, writer)
             raise out_of_range(row)
+        room = self._room_for(row, chunk, writer, digest)
         parts = PartWriter(
             objects=self.objects,
             multipart=self.multipart,
@@ -174,7 +205,19 @@ class Uploads:
             own_multipart_key=self.key_for(row.repository, row.session, f"{writer}-multipart"),
             own_key=self.key_for(row.repository, row.session, writer),
         )
-        return _Transfer(parts, self.sessions, writer, algorithm, self.clock)
+        return _Transfer(parts, self.sessions, writer, algorithm, clock=self.clock, room=room)
+
+    def _room_for(self, row: UploadRow, chunk: Chunk, writer: str, digest: Digest | None) -> _Room:
+        """Before any byte is read. Raises DENIED (403)."""
+
+        def check(size: int) -> int:
+            return self.blobs.check_room(row.repository.account, size, digest)
+
+        try:
+            return _Room(check, check(row.offset + (chunk.announced or 0)))
+        except BaseException as error:
+            self._let_go(row, writer, error)
+            raise
 
     def _save(self, saved: UploadRow, transfer: _Transfer, writer: str, row: UploadRow) -> None:
         try:
@@ -189,8 +232,8 @@ class Uploads:
     def _publish(self, link: Link, transfer: _Transfer, writer: str, row: UploadRow) -> None:
         try:
             is_published = self.blobs.publish(row.repository, link, EndUpload(row.session, writer))
-        except BaseException:
-            self._give_back(transfer, writer, row)
+        except BaseException as error:
+            self._give_back(transfer, writer, row, is_over=is_exceeded(error))
             raise
         if not is_published:
             transfer.parts.discard()
@@ -261,12 +304,14 @@ class _Transfer:
         sessions: UploadStore,
         writer: str,
         algorithm: str,
+        *,
         clock: Callable[[], float],
+        room: _Room,
     ) -> None:
         row = parts.row
         self.parts = parts
         self.offset = row.offset
-        self._sessions, self._writer, self._clock = sessions, writer, clock
+        self._sessions, self._writer, self._clock, self._room = sessions, writer, clock, room
         self._renewed = clock()
         self._running = (
             running_digest.start(algorithm)
@@ -277,13 +322,13 @@ class _Transfer:
     def run(self, chunk: Chunk) -> None:
         begin = self.offset
         for block in chunk.blocks:
+            self._room.take(self.offset + len(block))
             if self._running is not None:
                 self._running.update(block)
             self.parts.write(block)
             self.offset += len(block)
             self._keep_lease()
-        received = self.offset - begin
-        expected = chunk.length if chunk.end is None else chunk.end - (chunk.start or 0) + 1
+        received, expected = self.offset - begin, chunk.announced
         if expected is not None and received != expected:
             message = f"the request announced {expected} bytes and carried {received}; send the chunk again"
             raise RegistryError(ErrorCode.SIZE_INVALID, message)

@@ -15,9 +15,11 @@ from typing import Final
 
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.changes import EndDirect
+from chalicelib.registry.quota import is_exceeded
 from chalicelib.registry.stores import REFUSED, CheckedObjects, CheckedParts, DirectRow, DirectStore, Link
 from chalicelib.spec import running_digest
 from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import RegistryError
 from chalicelib.spec.reference import Repository
 
 SHA256: Final = "sha256"
@@ -175,7 +177,11 @@ class Verifier:
         end = EndDirect(row.session, run.writer, int(self.clock()) + KEPT_SECONDS)
         try:
             is_published = self.blobs.publish(row.repository, link, end)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, RegistryError) and is_exceeded(error):
+                self._discard(row, key)
+                self._refuse(run, error.message)
+                return
             # Only while it is still this writer's is it certain that nothing was published, nor will be.
             if self.sessions.save(row, run.writer):
                 self._discard(row, key)

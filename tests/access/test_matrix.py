@@ -12,6 +12,7 @@ from chalicelib.identity.credentials import Credential, Kind, Secret
 from chalicelib.identity.grants import PULL, Grant
 from chalicelib.identity.roles import Role
 from chalicelib.identity.secret import hash_secret, make_secret
+from chalicelib.registry.policies import project_scope, registry_scope
 from tests.access import ground, table
 from tests.access.caller import API, Caller
 from tests.access.cast import DEAD, Member, all_repositories, cast, every_scope, names_of_cast
@@ -78,6 +79,9 @@ def stage(backend: None) -> Stage:
     estate = build(laid)
     for name in all_repositories():
         furnish(Repo(estate, name))
+    for place in PLACES.values():
+        deployment.soft_limits.set(project_scope(place.account, place.project), 10**9)
+        deployment.soft_limits.set(registry_scope(place.account, place.registry), 10**9)
     members = cast(estate, every_scope(all_repositories()))
     for target in targets():
         assert deployment.credentials.put(target)

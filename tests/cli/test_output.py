@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ccr.cli import printing
-from ccr.cli.commands.accounts import size
+from ccr.cli.sizes import size
 from tests.cli.terminal import Terminal
 from tests.support.client import Client
 from tests.support.content import image

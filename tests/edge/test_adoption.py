@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -276,3 +277,34 @@ def test_a_blob_adopted_between_the_look_and_the_list_is_found(
     monkeypatch.setattr(type(store), "waiting", after_the_event)
     assert head(driver, content) == 307
     assert objects(deployment, key) == []
+
+
+@pytest.fixture
+def full(deployment: Deployment, driver: Driver) -> Iterator[None]:
+    """For as long as a test takes, of an account that has a blob."""
+    driver.push_blob(b"of an account that is full")
+    quota, account = deployment.quota, deployment.settings.account
+    before = quota.usage(account)
+    quota.usages.limit(account, before.bytes)
+    quota.forget(account)
+    yield
+    quota.usages.limit(account, before.limit)
+    quota.forget(account)
+
+
+@pytest.mark.parametrize("by", ["GET", "event"])
+@pytest.mark.usefixtures("full")
+def test_what_the_account_has_no_room_for_is_refused_and_gone(
+    deployment: Deployment, driver: Driver, repository: Repository, content: bytes, by: str
+) -> None:
+    """It was announced while there was room."""
+    row = deployment.services.uploads.open(repository, 0)
+    key = stage(deployment, row, content)
+    if by == "event":
+        deployment.adopt(created(key))
+    else:
+        answer = driver.call("GET", driver.of(f"blobs/{Digest.of(content)}"))
+        assert (answer.status, answer.codes) == (403, ["DENIED"])
+    assert session_of(deployment, row) is None
+    assert objects(deployment, key) == []
+    assert head(driver, content) == 404

@@ -104,6 +104,10 @@ class Tenants:
     def put_account(self, account: Account) -> bool:
         return account.id not in self.deleted and self._put(self.accounts_, account.id, account)
 
+    def put_limit(self, account: Account, moved: int) -> bool:
+        assert moved == account.limit_bytes - self.accounts_[account.id].limit_bytes
+        return self.put_account(account)
+
     def remove_account(self, account: Account) -> bool:
         removed = self.withdraw_account(account)
         self.deleted |= {account.id} if removed else set()

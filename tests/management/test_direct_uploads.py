@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -413,3 +414,49 @@ def test_bucket_forgets_what_was_never_completed(house: House) -> None:
     assert rules["ccr-unfinished-parts"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
     assert rules["ccr-incoming"]["Filter"] == {"Prefix": "incoming/"}
     assert rules["ccr-incoming"]["Expiration"] == {"Days": 1}
+
+
+@pytest.fixture
+def account_limit(house: House) -> Iterator[Callable[[int], None]]:
+    """Sets how many bytes are free, for as long as a test takes."""
+    quota, account = house.deployment.quota, "acme"
+    before = quota.usage(account)
+
+    def free(size: int) -> None:
+        quota.usages.limit(account, quota.usage(account).bytes + size)
+        quota.forget(account)
+
+    yield free
+    quota.usages.limit(account, before.limit)
+    quota.forget(account)
+
+
+def test_what_there_is_no_room_for_is_refused_before_a_byte_is_sent(
+    client: DirectClient, house: House, account_limit: Callable[[int], None]
+) -> None:
+    held = os.urandom(100)
+    client.pushed(held)
+    account_limit(LARGE - 1)
+    others = house.multiparts()
+    reply = client.open(os.urandom(LARGE))
+    assert reply.status == 403
+    assert f"this needs {LARGE} more" in reply.document["detail"]
+    assert house.multiparts() == others
+    account_limit(0)
+    assert client.open(b"x").status == 403
+    assert replace(client, repository="shop/second").open(held).status == 201
+
+
+@pytest.mark.parametrize("size", [100, LARGE])
+def test_what_lost_its_room_is_refused_in_the_end_and_gone(
+    client: DirectClient, house: House, account_limit: Callable[[int], None], size: int
+) -> None:
+    content, before = os.urandom(size), house.stored()
+    opened = client.opened(content)
+    client.send(opened, content)
+    account_limit(size - 1)
+    client.complete(opened["session"])
+    assert eventually(lambda: client.status(opened["session"]).document["state"] == REFUSED)
+    assert f"this needs {size} more" in client.status(opened["session"]).document["detail"]
+    assert eventually(lambda: house.stored() == before)
+    assert not client.pulls(content)

@@ -145,8 +145,8 @@ class MemoryRowStore:
         usage = self._memory.usage.get(place.scope)
         if usage is None:
             return None
-        version = self._memory.versions.get(("usage", place.scope))
-        return {"bytes": usage.bytes, "free": usage.free, "version": version}
+        turn = self._memory.turns.get(("usage", place.scope))
+        return {"bytes": usage.bytes, "free": usage.free, "turn": turn}
 
     def _buried(self, place: Place) -> dict[str, Value] | None:
         return {} if place.key in self._memory.buried else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from chalicelib.aws.manifest_store import PAGE_BYTES
 from chalicelib.registry.changes import (
+    AuditAccount,
     BuryObject,
     Change,
     Charge,
@@ -23,6 +24,7 @@ from chalicelib.registry.changes import (
     EndDirect,
     EndUpload,
     ExpireSession,
+    MoveLevel,
     MoveManifest,
     MoveTrash,
     NameRepository,
@@ -123,7 +125,7 @@ class Memory:
     idle_manifests: dict[tuple[str, Digest], int] = field(default_factory=dict)
     versions: Counter[tuple[object, ...]] = field(default_factory=Counter)
     clock: Callable[[], float] = lambda: 1000.0
-    audit: list[WriteAudit] = field(default_factory=list)
+    audit: list[WriteAudit | AuditAccount] = field(default_factory=list)
     repositories: set[tuple[str, str]] = field(default_factory=set)
     uploads: dict[str, Session] = field(default_factory=dict)
     direct: dict[str, DirectSession] = field(default_factory=dict)
@@ -158,9 +160,11 @@ def row_of(change: Change) -> tuple[object, ...]:
             return "blobs", account, link.digest
         case CountBlob(account, digest) | SettleBlob(account, digest) | RemoveBlob(account, digest):
             return "blobs", account, digest
-        case Charge(key) | BuryObject(key) | EndUpload(key) | EndDirect(key) | ExpireSession(key):
+        case Charge(key) | MoveLevel(key) | BuryObject(key):
             return _TABLES[type(change)], key
-        case WriteAudit() | TellMove():
+        case EndUpload(key) | EndDirect(key) | ExpireSession(key):
+            return _TABLES[type(change)], key
+        case WriteAudit() | AuditAccount() | TellMove():
             return _TABLES[type(change)], str(id(change))
     return _TABLES[type(change)], change.repository.name, *_range_key(change)
 
@@ -184,6 +188,8 @@ _TABLES: dict[type, str] = {
     MoveTrash: "trash",
     RemoveTrash: "trash",
     Charge: "usage",
+    MoveLevel: "usage",
+    AuditAccount: "audit",
     BuryObject: "buried",
     EndUpload: "uploads",
     ExpireSession: "uploads",
@@ -217,7 +223,9 @@ def _holds(memory: Memory, change: Change) -> bool:  # noqa: PLR0911 - one for e
             return _session_holds(memory, change)
         case PutManifest() | PutLink() | PutBlob() | PutTrash():
             return row_of(change)[1:] not in getattr(memory, str(row_of(change)[0]))
-        case MoveTrash() | RemoveTrash() | Charge():
+        case Charge() | MoveLevel():
+            return _usage_holds(memory, change)
+        case MoveTrash() | RemoveTrash():
             return _trash_holds(memory, change)
         case CountBlob() | SettleBlob() | RemoveBlob():
             return _blob_holds(memory, change)
@@ -242,10 +250,14 @@ def _has_expired(memory: Memory, session: str, expires: int, now: int) -> bool:
     return (found.lease if isinstance(found, Session) else found.row.lease) < now
 
 
-def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash | Charge) -> bool:
-    if isinstance(change, Charge):
-        usage = memory.usage.get(change.account)
-        return usage is not None and (change.bytes <= 0 or usage.free >= change.bytes)
+def _usage_holds(memory: Memory, change: Charge | MoveLevel) -> bool:
+    usage = memory.usage.get(change.account)
+    if isinstance(change, MoveLevel):
+        return usage is not None and usage.level == change.before
+    return usage is not None and (change.bytes <= 0 or usage.free >= change.bytes)
+
+
+def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash) -> bool:
     row = memory.trash.get((change.repository.name, change.digest))
     return row is not None and (row.state, row.held) == change.before and change.due in {None, row.due}
 
@@ -315,7 +327,7 @@ def _make(memory: Memory, change: Change) -> None:
 
 def _tell(memory: Memory, change: Change) -> None:
     match change:
-        case WriteAudit():
+        case WriteAudit() | AuditAccount():
             memory.audit.append(change)
         case TellMove():
             memory.history.append(change)
@@ -323,7 +335,9 @@ def _tell(memory: Memory, change: Change) -> None:
             memory.buried.add(key)
         case Charge(account, size):
             usage = memory.usage[account]
-            memory.usage[account] = replace(usage, bytes=usage.bytes + size)
+            memory.usage[account] = replace(usage, bytes=usage.bytes + size, turn=usage.turn + 1)
+        case MoveLevel(account, _, after):
+            memory.usage[account] = replace(memory.usage[account], level=after)
         case PutTrash(repository, row):
             memory.trash[repository.name, row.digest] = row
         case MoveTrash():
@@ -586,6 +600,16 @@ class MemoryUsageStore:
         if before is not None:
             self._memory.usage[account] = replace(before, limit=limit)
         return self._memory.usage.get(account)
+
+    def many(self, accounts: Sequence[str]) -> dict[str, Usage]:
+        return {one: self._memory.usage[one] for one in accounts if one in self._memory.usage}
+
+    def repair(self, account: str, seen: Usage, stored: int, limit: int) -> bool:
+        now = self._memory.usage.get(account)
+        if now is None or (now.turn, now.bytes, now.free) != (seen.turn, seen.bytes, seen.free):
+            return False
+        self._memory.usage[account] = replace(now, bytes=stored, limit=limit)
+        return True
 
 
 class MemoryUploadStore:

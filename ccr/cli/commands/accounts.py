@@ -12,6 +12,7 @@ from ccr.cli.arguments import IfMatch, Limit
 from ccr.cli.paths import path
 from ccr.cli.printing import column
 from ccr.cli.session import Session, command
+from ccr.cli.sizes import Size, size
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: the tenants of a deployment. Operators make them.")
 Account = Annotated[str, typer.Argument(help="The account's id.")]
@@ -19,7 +20,9 @@ Title = Annotated[str, typer.Option(help="A line that says what it is.")]
 COLUMNS = (
     column("id"),
     column("title"),
+    ("used", lambda one: size(one["used_bytes"])),
     ("limit", lambda one: size(one["limit_bytes"])),
+    ("percent", lambda one: f"{one['used_percent']} %"),
     ("created", lambda one: printing.moment(one["created"])),
 )
 
@@ -30,9 +33,11 @@ def create(
     account: Account,
     owner: Annotated[str, typer.Option(metavar="ID", help="The id of its first user, an owner.")],
     title: Title = "",
+    limit: Size = None,
 ) -> None:
     """Make an account, its project `default`, and its owner, whose secret is shown this once."""
-    answer = session.api.create("/accounts", {"id": account, "title": title, "owner": owner})
+    asked = {} if limit is None else {"limit_bytes": limit}
+    answer = session.api.create("/accounts", {"id": account, "title": title, "owner": owner, **asked})
     secret = session.secret(answer, owner)
     session.show(answer, [*COLUMNS, column("owner"), column("secret")])
     if secret and not session.is_json:
@@ -55,11 +60,19 @@ def describe(session: Session, account: Account) -> None:
 def change(
     session: Session,
     account: Account,
-    title: Annotated[str, typer.Option(help="Its new title.")],
+    title: Annotated[str | None, typer.Option(help="Its new title.", show_default=False)] = None,
+    limit: Size = None,
     if_match: IfMatch = "",
 ) -> None:
-    """Change an account's title."""
-    changed: Answer = session.api.change(path("accounts", account), {"title": title}, if_match)
+    """Change an account's title, or how much it may store, which operators do.
+
+    With a limit below what it uses, pushes are refused and pulls served.
+    """
+    asked = {"title": title, "limit_bytes": limit}
+    body = {name: value for name, value in asked.items() if value is not None}
+    if not body:
+        raise typer.BadParameter("nothing to change: give --title or --limit")
+    changed: Answer = session.api.change(path("accounts", account), body, if_match)
     session.show(changed, COLUMNS)
 
 
@@ -68,16 +81,6 @@ def delete(session: Session, account: Account, if_match: IfMatch = "") -> None:
     """Delete an account that has no projects; its credentials go with it."""
     session.api.delete(path("accounts", account), if_match)
     session.done(f"deleted the account {account}", deleted=account)
-
-
-def size(count: int) -> str:
-    """In binary units, as people buy them."""
-    amount, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
-            break
-        amount /= 1024
-    return f"{amount:g} {unit}" if amount == int(amount) else f"{amount:.1f} {unit}"
 
 
 def _login(session: Session, owner: str) -> str:

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from ccr.cli.arguments import Force, Limit
-from ccr.cli.commands.accounts import size
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.paths import path
 from ccr.cli.printing import column
 from ccr.cli.session import Session, command
+from ccr.cli.sizes import size
 
 app = typer.Typer(no_args_is_help=True, help="Repositories: the images of one name.")
 tags = typer.Typer(no_args_is_help=True, help="Tags: the names of a repository's images.")

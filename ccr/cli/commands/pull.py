@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ccr.cli import printing
-from ccr.cli.commands.accounts import size
 from ccr.cli.commands.push import files_speak
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.session import Session
+from ccr.cli.sizes import size
 from ccr.cli.transfer.arguments import JOBS, Jobs, Platform
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ccr.cli import printing
-from ccr.cli.commands.accounts import size
 from ccr.cli.exits import CliError
 from ccr.cli.session import Session
+from ccr.cli.sizes import size
 from ccr.cli.transfer.arguments import JOBS, Compression, Jobs, Platform
 
 if TYPE_CHECKING:
