@@ -39,7 +39,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """A stored manifest. Only `live` ones can be pulled; the rest are on their way in or out."""
+    """A stored manifest. Only `live` ones can be pulled; the rest are on their way in or out.
+
+    `pulled`: the second of the last pull that was noted, 0 for none; a survey leaves it out.
+    """
 
     digest: Digest
     media_type: str
@@ -53,6 +56,7 @@ class ManifestRow:
     tags: int = 0
     parents: int = 0
     pushed_by: str = ""
+    pulled: int = 0
 
 
 KEPT: Final = "kept"
@@ -231,6 +235,10 @@ class ManifestStore(Protocol):
         manifests: Iterable[Digest],
     ) -> Survey:
         """One BatchGetItem for each 100 rows, consistent."""
+        ...
+
+    def note_pull(self, repository: Repository, digest: Digest, before: int, now: int) -> None:
+        """Nothing where the manifest is gone, or another pull than `before` was noted."""
         ...
 
     def referrers(
