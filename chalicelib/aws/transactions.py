@@ -191,7 +191,7 @@ class _Items:
 
     def count_manifest(self, change: CountManifest) -> Update:
         table = self._tables.manifests
-        actions = []
+        actions: list[Any] = []
         if change.tags:
             actions.append(table.tags.add(change.tags))
         if change.parents or not actions:
