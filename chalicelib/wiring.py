@@ -27,6 +27,7 @@ from chalicelib.aws.clients import (
 from chalicelib.aws.content_store import DynamoContentStore
 from chalicelib.aws.credential_store import DynamoCredentialStore
 from chalicelib.aws.idempotency_store import DynamoAnswerStore
+from chalicelib.aws.lifecycle_store import DynamoLifecycleStore
 from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.manifest_store import DynamoManifestStore
 from chalicelib.aws.policy_store import DynamoPolicyStore
@@ -63,6 +64,8 @@ from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.changes import NOBODY
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
+from chalicelib.registry.expiry import Lifecycle
+from chalicelib.registry.lifecycle_rounds import LifecycleRounds, Round
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
@@ -80,6 +83,8 @@ ADMINISTRATOR: Final = "admin"
 UPLOADS_AT_ONCE: Final = 6
 # To save what was verified, and for a slow call before that.
 VERIFIER_RESERVE_SECONDS: Final = 60
+# To end the deletion that is under way.
+LIFECYCLE_RESERVE_SECONDS: Final = 30
 
 
 class Deployment:
@@ -171,9 +176,21 @@ class Deployment:
                 answers=DynamoAnswerStore(tables, self._reads),
                 direct=self.direct,
                 opening=services.opening,
+                lifecycle=self.lifecycle,
                 token_of=functools.partial(by_token, services),
             )
         )
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        states, manifests = DynamoLifecycleStore(self._tables), self.services.manifests
+        return Lifecycle(states, self.trash.rows, self.policies, manifests, clock=self.clock)
+
+    def apply_lifecycle(self, seconds: float = math.inf) -> Round:
+        """Carry out every lifecycle policy, as far as `seconds` go; the next call goes on from there."""
+        scopes, content = DynamoLifecycleStore(self._tables), DynamoContentStore(self._tables)
+        rounds = LifecycleRounds(self.lifecycle, scopes, content, self.policies, self.clock)
+        return rounds.go(seconds - LIFECYCLE_RESERVE_SECONDS)
 
     @property
     def _emptying(self) -> Emptying:

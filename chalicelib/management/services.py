@@ -24,6 +24,7 @@ from chalicelib.registry.changes import Actor
 from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
+from chalicelib.registry.expiry import Lifecycle
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.spec.reference import Repository
@@ -58,6 +59,7 @@ class ManagementServices:
     answers: AnswerStore
     direct: DirectUploads
     opening: Opening
+    lifecycle: Lifecycle
     token_of: Callable[[str], Principal | None]
 
 
