@@ -146,11 +146,11 @@ class _Run:
             if not self._has_time():
                 break
             # What is held by something that stays after all stays with it.
-            if not spared.isdisjoint(made.holders[digest]) or not self._delete(verdicts, seen[digest]):
+            if not spared.isdisjoint(made.holders[digest]):
                 spared.add(digest)
                 self.left += verdicts
-            else:
-                self.gone += verdicts
+            elif not self._delete(verdicts, seen[digest]):
+                spared.add(digest)
         return Outcome(tuple(self.gone), tuple(self.left), self.is_complete)
 
     def _has_time(self) -> bool:
@@ -160,27 +160,35 @@ class _Run:
     def _untag(self, verdict: Verdict, seen: _Seen) -> None:
         if not self._has_time():
             return
-        guarded = self._guarded(verdict, seen)
+        guard = self._guard(verdict, seen)
         try:
-            guarded.untag(self.repository, verdict.tag, self.actor)
+            self._with(guard).untag(self.repository, verdict.tag, self.actor)
         except (RegistryError, ChangedError):
             self.left.append(verdict)
         else:
             self.gone.append(verdict)
 
     def _delete(self, verdicts: Sequence[Verdict], seen: _Seen) -> bool:
+        """The manifest, which comes last, and its tags: those that moved meanwhile are left."""
         verdict = verdicts[-1]
-        guarded = self._guarded(verdict, seen)
+        guard = self._guard(verdict, seen)
+        is_gone = True
         try:
-            guarded.delete(self.repository, verdict.digest, self.actor, reason=reason_of(verdict.rule))
+            self._with(guard).delete(
+                self.repository, verdict.digest, self.actor, reason=reason_of(verdict.rule)
+            )
         except (RegistryError, ChangedError):
-            return False
-        return True
+            is_gone = False
+        for one in verdicts:
+            is_done = one.tag in guard.removed if one.tag else is_gone
+            (self.gone if is_done else self.left).append(one)
+        return is_gone
 
-    def _guarded(self, verdict: Verdict, seen: _Seen) -> Manifests:
-        manifests = self.lifecycle.manifests
-        guard = _Guard(manifests.transactions, seen, reason_of(verdict.rule))
-        return replace(manifests, transactions=guard)
+    def _guard(self, verdict: Verdict, seen: _Seen) -> _Guard:
+        return _Guard(self.lifecycle.manifests.transactions, seen, reason_of(verdict.rule))
+
+    def _with(self, guard: _Guard) -> Manifests:
+        return replace(self.lifecycle.manifests, transactions=guard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +221,7 @@ class _Guard:
     transactions: Transactions
     seen: _Seen
     reason: str
+    removed: set[str] = field(default_factory=set)
 
     def write(self, changes: Sequence[Change]) -> list[Change]:
         """Raises ChangedError."""
@@ -220,6 +229,8 @@ class _Guard:
         refused = self.transactions.write(guarded)
         if any(isinstance(one, RemoveTag) or self._is_own(one) for one in refused):
             raise ChangedError
+        if not refused:
+            self.removed.update(one.tag for one in guarded if isinstance(one, RemoveTag))
         return refused
 
     def _is_own(self, change: Change) -> bool:
