@@ -61,3 +61,9 @@ def reconcile(_event: Any) -> None:
 def verifier(event: dict[str, Any], context: Any) -> None:
     """Verify the direct upload that the event names."""
     deployment.verify(event["session"], context.get_remaining_time_in_millis() / 1000)
+
+
+@app.schedule("rate(1 hour)", name="lifecycle")
+def lifecycle(event: Any) -> None:
+    """Carry out the lifecycle policies, as far as the time goes."""
+    deployment.apply_lifecycle(event.context.get_remaining_time_in_millis() / 1000)

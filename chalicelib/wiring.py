@@ -30,6 +30,7 @@ from chalicelib.aws.clients import (
 from chalicelib.aws.content_store import DynamoContentStore
 from chalicelib.aws.credential_store import DynamoCredentialStore
 from chalicelib.aws.idempotency_store import DynamoAnswerStore
+from chalicelib.aws.lifecycle_store import DynamoLifecycleStore
 from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.manifest_store import DynamoManifestStore
 from chalicelib.aws.policy_store import DynamoPolicyStore
@@ -68,6 +69,8 @@ from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.changes import NOBODY, Actor
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
+from chalicelib.registry.lifecycle_rounds import LifecycleRounds, Round
+from chalicelib.registry.lifecycle_run import Lifecycle
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
@@ -99,6 +102,8 @@ COLLECTOR: Final = Actor("collector")
 RECONCILE_RESERVE_SECONDS: Final = 300
 ACCOUNTS_LIMIT: Final = 1_000_000
 _LOG: Final = logging.getLogger(__name__)
+# To end the deletion that is under way.
+LIFECYCLE_RESERVE_SECONDS: Final = 30
 
 
 class Deployment:
@@ -201,6 +206,7 @@ class Deployment:
                 quota=self.quota,
                 soft_limits=self.soft_limits,
                 reconcile=self.reconcile,
+                lifecycle=self.lifecycle,
                 token_of=functools.partial(by_token, services),
                 fsck=self.fsck,
                 seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
@@ -211,6 +217,17 @@ class Deployment:
     def undo(self) -> Undo:
         services = self.services
         return Undo(services.manifests, services.blobs, self.trash, self.history, self.clock)
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        states, manifests = DynamoLifecycleStore(self._tables), self.services.manifests
+        return Lifecycle(states, self.trash.rows, self.policies, manifests, clock=self.clock)
+
+    def apply_lifecycle(self, seconds: float = math.inf) -> Round:
+        """Carry out every lifecycle policy, as far as `seconds` go; the next call goes on from there."""
+        scopes, content = DynamoLifecycleStore(self._tables), DynamoContentStore(self._tables)
+        rounds = LifecycleRounds(self.lifecycle, scopes, content, self.policies, self.clock)
+        return rounds.go(seconds - LIFECYCLE_RESERVE_SECONDS)
 
     @property
     def _emptying(self) -> Emptying:

@@ -15,6 +15,7 @@ from ccr.cli.commands import (
     fsck,
     images,
     kubernetes,
+    lifecycle,
     login,
     projects,
     pull,
@@ -32,7 +33,7 @@ USING: Final = "Use and watch it"
 ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
-    *("push", "pull", "repository", "tag", "promote"),
+    *("push", "pull", "repository", "tag", "promote", "lifecycle"),
     *("quota", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
 )
 
@@ -95,6 +96,7 @@ app.add_typer(images.app, name="repository", rich_help_panel=IMAGES)
 app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
 app.add_typer(quota.app, name="quota", rich_help_panel=USING)
+app.add_typer(lifecycle.app, name="lifecycle", rich_help_panel=IMAGES)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)

@@ -7,13 +7,15 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from pynamodb.connection import Connection
+from pynamodb.exceptions import UpdateError
 
+from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.keys import referrer_key, repository_key
 from chalicelib.aws.reads import Reads, key_of
 from chalicelib.aws.rows import link_row, manifest_row, policy_of, tag_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.policies import IMMUTABLE_TAGS, Policy, nearest, scopes
-from chalicelib.registry.stores import ManifestRow, Survey
+from chalicelib.registry.stores import LIVE, ManifestRow, Survey
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
@@ -97,6 +99,15 @@ class DynamoManifestStore:
             names = {f"#{index}": name for index, name in enumerate(_BARE)}
             request |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
         return request
+
+    def note_pull(self, repository: Repository, digest: Digest, before: int, now: int) -> None:
+        table: Any = self._tables.manifests
+        same = table.pulled == before if before else table.pulled.does_not_exist()
+        try:
+            model = table(repository_key(repository), digest)
+            model.update([table.pulled.set(now)], condition=(table.state == LIVE) & same)
+        except UpdateError as error:
+            check_lost(error)
 
     def referrers(
         self, repository: Repository, subject: Digest, after: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from chalicelib.aws.keys import repository_key, shard_of
 from chalicelib.aws.tables import (
@@ -20,6 +22,17 @@ from chalicelib.registry.stores import Held, Link, ManifestRow, Part, TagMove, T
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(when: datetime) -> int:
+    """Exact, so that it can be part of a condition."""
+    return (when - _EPOCH) // timedelta(microseconds=1)
+
+
+def of_microseconds(moved: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=moved)
+
 
 def manifest_row(model: ManifestModel) -> ManifestRow:
     return ManifestRow(
@@ -35,6 +48,7 @@ def manifest_row(model: ManifestModel) -> ManifestRow:
         tags=int(model.tags or 0),
         parents=int(model.parents or 0),
         pushed_by=model.pushed_by or "",
+        pulled=int(model.pulled or 0),
     )
 
 

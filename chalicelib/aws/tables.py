@@ -182,6 +182,8 @@ class ManifestModel(Model):
     pushed_by = UnicodeAttribute(null=True)
     pushed = UTCDateTimeAttribute(null=True)
     pulled = NumberAttribute(null=True)
+    # The second in which a tag or an index last let go of it.
+    left = NumberAttribute(null=True)
     shard = UnicodeAttribute(null=True)
     idle = NumberAttribute(null=True)
     version = NumberAttribute(null=True)

@@ -18,7 +18,7 @@ from pynamodb.transactions import TransactWrite
 from chalicelib.aws.audit_store import audit_model
 from chalicelib.aws.keys import move_key, referrer_key, registry_key, repository_key, shard_of
 from chalicelib.aws.repeats import was_sent_again
-from chalicelib.aws.rows import held_text, trash_model
+from chalicelib.aws.rows import held_text, of_microseconds, trash_model
 from chalicelib.aws.session_rows import session_ttl
 from chalicelib.aws.tables import Tables
 from chalicelib.identity.audit import KEEP_SECONDS, Record
@@ -189,6 +189,7 @@ class _Items:
         condition = self._stands(change.before)
         if change.tags is not None:
             condition &= (table.tags == change.tags) & (table.parents == 0)
+        condition = self._pulled(change.pulled) & condition
         state, held = change.after
         actions = [table.state.set(state), table.held.set(held), table.tags.set(change.new_tags)]
         actions += self._mark(table, change.digest, is_idle=state != LIVE)
@@ -199,22 +200,33 @@ class _Items:
     def remove_manifest(self, change: RemoveManifest) -> Delete:
         table = self._tables.manifests
         condition = self._stands(change.before) & (table.tags == change.tags) & (table.parents == 0)
+        condition = self._pulled(change.pulled) & condition
         return Delete(table(repository_key(change.repository), change.digest), condition)
 
     def count_manifest(self, change: CountManifest) -> Update:
         table = self._tables.manifests
-        actions = [table.version.add(1)]
+        actions: list[Any] = [table.version.add(1)]
         if change.tags:
             actions.append(table.tags.add(change.tags))
         if change.parents:
             actions.append(table.parents.add(change.parents))
-        return Update(table(repository_key(change.repository), change.digest), actions, table.state == LIVE)
+        if min(change.tags, change.parents) < 0:
+            actions.append(table.left.set(self._second()))
+        condition: Condition = self._pulled(change.pulled) & (table.state == LIVE)
+        return Update(table(repository_key(change.repository), change.digest), actions, condition)
 
     def _stands(self, before: tuple[str, int]) -> Condition:
         table = self._tables.manifests
         state, held = before
         stands: Condition = (table.state == state) & (table.held == held)
         return stands
+
+    def _pulled(self, pulled: int | None) -> Any:
+        """None on the left of `&` adds nothing."""
+        table = self._tables.manifests
+        if pulled is None:
+            return None
+        return table.pulled == pulled if pulled else table.pulled.does_not_exist()
 
     def count_link(self, change: CountLink) -> Update:
         table = self._tables.links
@@ -239,7 +251,10 @@ class _Items:
 
     def remove_tag(self, change: RemoveTag) -> Delete:
         table = self._tables.tags
-        return Delete(table(repository_key(change.repository), change.tag), table.digest == change.digest)
+        condition: Condition = table.digest == change.digest
+        if change.moved is not None:
+            condition &= table.moved == of_microseconds(change.moved)
+        return Delete(table(repository_key(change.repository), change.tag), condition)
 
     def put_referrer(self, change: PutReferrer) -> Put:
         return Put(

@@ -22,6 +22,8 @@ def get(services: Services, call: Call) -> Response:
     bare = call.request.method == "HEAD" and not services.settings.head_carries_body
     read = services.manifests.describe if bare else services.manifests.get
     stored = read(call.repository, reference)
+    if call.request.method == "GET":
+        services.manifests.note_pull(call.repository, stored)
     headers = {
         "Content-Type": stored.media_type,
         "Content-Length": str(stored.size),

@@ -29,8 +29,9 @@ from chalicelib.identity.audit import Record
 from chalicelib.identity.grants import Principal
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.sign_in import LockedError, SignedIn
-from chalicelib.management import checks, credentials, forms, images, quota, tenancy, uploads
+from chalicelib.management import checks, credentials, forms, images, lifecycle, quota, tenancy, uploads
 from chalicelib.management.document import openapi
+from chalicelib.management.lifecycle_policy import rule_at
 from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
 from chalicelib.management.services import Caller, ManagementServices
 from chalicelib.spec.errors import RegistryError
@@ -53,6 +54,7 @@ _ROUTERS: Final = (
     uploads.router,
     checks.router,
     quota.router,
+    lifecycle.router,
 )
 _TURN: Final = threading.Lock()
 
@@ -216,7 +218,11 @@ def _resolver() -> LambdaFunctionUrlResolver:
 
     @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
     def invalid(error: RequestValidationError) -> Response[str]:
-        entries = [{"at": list(one["loc"]), "detail": _in_words(one)} for one in error.errors()]
+        body = _document_of(app)
+        entries = [
+            {"at": list(one["loc"]), "detail": f"{rule_at(body, tuple(one['loc']))}{_in_words(one)}"}
+            for one in error.errors()
+        ]
         return problem(422, "the request is not what this operation takes", errors=entries)
 
     @app.exception_handler(RefusedError)  # type: ignore[untyped-decorator]
@@ -245,6 +251,13 @@ def _resolver() -> LambdaFunctionUrlResolver:
         return problem(500, "the registry failed to answer; try again")
 
     return app
+
+
+def _document_of(app: LambdaFunctionUrlResolver) -> object:
+    try:
+        return app.current_event.json_body
+    except ValueError:
+        return None
 
 
 def _in_words(error: Mapping[str, Any]) -> str:

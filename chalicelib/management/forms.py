@@ -27,6 +27,9 @@ TARGET: Final = f"^{_PATH}(:{_TAG})?$"
 ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
 # Without a *, or with a name beyond the first separator before it.
 SUBJECT: Final = r"^[^*]+$|^[^*:/|]*[:/|]+[^*:/|]"
+# In both, * is any text.
+TAG_PATTERN: Final = r"^[a-zA-Z0-9._*-]+$"
+AFTER: Final = r"^[1-9][0-9]{0,3}[hdw]$"
 # Of a credential: no control characters, and no others that change how a line looks.
 TITLE: Final = r"^[^\x00-\x1f\x7f-\xa0\xad\u2000-\u200f\u2028-\u202f\u2066-\u206f\ufeff]*$"
 
@@ -42,6 +45,8 @@ _WORDS: Final = {
     TARGET: "takes a repository, and a tag unless the source's is kept: prod/app:1.0",
     ISSUER: "takes an https:// URL",
     SUBJECT: "takes a text that is not all *",
+    TAG_PATTERN: "takes a pattern of tags, in which * is any text: v1.*",
+    AFTER: "takes hours, days or weeks: 12h, 30d, 8w",
     TITLE: "takes one line of printable characters",
 }
 

@@ -26,6 +26,7 @@ from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.fsck import Fsck
+from chalicelib.registry.lifecycle_run import Lifecycle
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
@@ -66,6 +67,7 @@ class ManagementServices:
     quota: Quota
     soft_limits: SoftLimits
     reconcile: Callable[[str], Drift]
+    lifecycle: Lifecycle
     token_of: Callable[[str], Principal | None]
     fsck: Fsck
     seals: Seals

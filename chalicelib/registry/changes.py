@@ -24,7 +24,8 @@ class PutManifest:
 @dataclass(frozen=True, slots=True)
 class MoveManifest:
     """From one (state, held) to another. Holds if the row is in the first, with `tags` and no parents
-    where `tags` is given. `leaves_bytes`: another row names the object of its bytes now.
+    where `tags` is given, and was last pulled at `pulled` where that is. `leaves_bytes`: another row names
+    the object of its bytes now.
     """
 
     repository: Repository
@@ -34,26 +35,33 @@ class MoveManifest:
     tags: int | None = None
     new_tags: int = 0
     leaves_bytes: bool = False
+    pulled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveManifest:
-    """Holds if the row is in `before` with exactly `tags` tags and no parents."""
+    """Holds if the row is in `before` with exactly `tags` tags and no parents, last pulled at `pulled` where
+    that is given.
+    """
 
     repository: Repository
     digest: Digest
     before: tuple[str, int]
     tags: int
+    pulled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CountManifest:
-    """Adds to the tags and parents of a manifest. Holds if it is live."""
+    """Adds to the tags and parents of a manifest, and notes when some left it. Holds if it is live, last
+    pulled at `pulled` where that is given.
+    """
 
     repository: Repository
     digest: Digest
     tags: int = 0
     parents: int = 0
+    pulled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +84,12 @@ class PutTag:
 
 @dataclass(frozen=True, slots=True)
 class RemoveTag:
-    """Holds if the tag names `digest`."""
+    """Holds if the tag names `digest`, since `moved` (epoch microseconds) where that is given."""
 
     repository: Repository
     tag: str
     digest: Digest
+    moved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,9 @@ from chalicelib.spec.manifest import Manifest
 from chalicelib.spec.reference import Repository
 
 INLINE_LIMIT: Final = 200 * 1024
+# A pull is noted this long after the one noted before.
+PULL_SECONDS: Final = 24 * 3600
+_LOG: Final = logging.getLogger(__name__)
 # Each is a call to S3; an image has at most half as many layers, and S3's events adopt too.
 ADOPTIONS_LIMIT: Final = 256
 # So many tags a deleted manifest can be restored with; a row has no room for any number.
@@ -58,12 +62,16 @@ TAGS_KEPT: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A manifest as a client gets it; `raw` is None where only its descriptor was read."""
+    """A manifest as a client gets it; `raw` is None where only its descriptor was read.
+
+    `pulled`: the second of the last pull that was noted.
+    """
 
     digest: Digest
     media_type: str
     size: int
     raw: bytes | None = None
+    pulled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,16 @@ class Manifests:
         if tag is None:
             raise unknown_manifest(reference)
         return Stored(tag.digest, tag.media_type, tag.size)
+
+    def note_pull(self, repository: Repository, stored: Stored) -> None:
+        """For the policies that ask when; at the most one write a day, which may fail."""
+        now = int(self.clock())
+        if now - stored.pulled < PULL_SECONDS:
+            return
+        try:
+            self.rows.note_pull(repository, stored.digest, stored.pulled, now)
+        except Exception:  # noqa: BLE001 - whatever it is, the pull goes on
+            _LOG.warning("a pull of %s@%s was not noted", repository.name, stored.digest, exc_info=True)
 
     def put(self, push: Push) -> None:
         """Store the manifest and move its tags, all or nothing.
@@ -230,7 +248,7 @@ class Manifests:
         raw = row.raw
         if raw is None and row.storage_key:
             raw = self.objects.get(row.storage_key)
-        return None if raw is None else Stored(digest, row.media_type, row.size, raw)
+        return None if raw is None else Stored(digest, row.media_type, row.size, raw, row.pulled)
 
     def _try_put(self, push: Push) -> bool:
         manifest = push.manifest

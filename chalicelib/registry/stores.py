@@ -40,7 +40,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """A stored manifest. Only `live` ones can be pulled; the rest are on their way in or out."""
+    """A stored manifest. Only `live` ones can be pulled; the rest are on their way in or out.
+
+    `pulled`: the second of the last pull that was noted, 0 for none; a survey leaves it out.
+    """
 
     digest: Digest
     media_type: str
@@ -54,6 +57,7 @@ class ManifestRow:
     tags: int = 0
     parents: int = 0
     pushed_by: str = ""
+    pulled: int = 0
 
 
 KEPT: Final = "kept"
@@ -246,6 +250,10 @@ class ManifestStore(Protocol):
         """One BatchGetItem for each 100 rows, consistent; the policy of immutable tags is among them where
         there are `tags`.
         """
+        ...
+
+    def note_pull(self, repository: Repository, digest: Digest, before: int, now: int) -> None:
+        """Nothing where the manifest is gone, or another pull than `before` was noted."""
         ...
 
     def referrers(

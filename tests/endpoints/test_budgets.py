@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
@@ -85,15 +86,45 @@ def test_head_manifest_takes_one_read_and_no_byte(warm: Driver, by: str) -> None
 
 @pytest.mark.parametrize(("by", "reads"), [("tag", 2), ("digest", 1)])
 def test_get_manifest_takes_one_read_and_one_more_by_tag(warm: Driver, by: str, reads: int) -> None:
+    """And a write once a day, which keeps when the manifest was pulled."""
     digest = warm.push_image("v1")
-    answer = warm.call("GET", warm.of(f"manifests/{'v1' if by == 'tag' else digest}"))
-    assert (answer.status, answer.calls) == (200, (reads, 0))
+    path = warm.of(f"manifests/{'v1' if by == 'tag' else digest}")
+    with operations(warm.deployment) as seen:
+        first = warm.call("GET", path)
+    assert (first.status, first.calls, seen["UpdateItem"]) == (200, (reads + 1, 0), 1)
+    again = warm.call("GET", path)
+    assert (again.status, again.calls) == (200, (reads, 0))
+
+
+def test_a_pull_is_noted_again_a_day_later_and_not_before(
+    warm: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = warm.push_image("v1")
+    path, now, ahead = warm.of(f"manifests/{digest}"), int(time.time()), 0
+    manifests = replace(warm.deployment.services.manifests, clock=lambda: now + ahead)
+    monkeypatch.setattr(warm.deployment, "services", replace(warm.deployment.services, manifests=manifests))
+    assert warm.call("GET", path).calls == (2, 0)
+    ahead = 24 * 3600 - 1
+    assert warm.call("GET", path).calls == (1, 0)
+    ahead += 1
+    assert warm.call("GET", path).calls == (2, 0)
+    assert warm.call("GET", path).calls == (1, 0)
+
+
+@pytest.mark.parametrize("head_carries_body", [True, False])
+def test_head_is_no_pull(deploy: Callable[..., Deployment], head_carries_body: bool) -> None:
+    driver = Driver(deploy(head_carries_body=head_carries_body))
+    driver.log_in()
+    digest = driver.push_image("v1")
+    assert driver.call("HEAD", driver.of(f"manifests/{digest}")).calls == (1, 0)
+    assert driver.call("GET", driver.of(f"manifests/{digest}")).calls == (2, 0)
 
 
 def test_get_spilled_manifest_reads_s3_once(warm: Driver) -> None:
     document = {**warm.image(), "annotations": {"large": "x" * 300_000}}
     pushed = warm.put_manifest("large", document)
     assert (pushed.status, pushed.calls) == (201, (2, 1))
+    assert warm.call("GET", warm.of("manifests/large")).calls == (3, 1)
     assert warm.call("GET", warm.of("manifests/large")).calls == (2, 1)
 
 

@@ -124,6 +124,9 @@ class Memory:
     buried: set[str] = field(default_factory=set)
     idle_manifests: dict[tuple[str, Digest], int] = field(default_factory=dict)
     versions: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    pushed: dict[tuple[str, Digest], float] = field(default_factory=dict)
+    left: dict[tuple[str, Digest], int] = field(default_factory=dict)
+    moved: dict[tuple[str, str], int] = field(default_factory=dict)
     clock: Callable[[], float] = lambda: 1000.0
     audit: list[WriteAudit | AuditAccount] = field(default_factory=list)
     repositories: set[tuple[str, str]] = field(default_factory=set)
@@ -288,6 +291,8 @@ def _manifest_holds(memory: Memory, change: MoveManifest | RemoveManifest | Coun
     row = memory.manifests.get((change.repository.name, change.digest))
     if row is None:
         return False
+    if change.pulled not in {None, row.pulled}:
+        return False
     if isinstance(change, CountManifest):
         return row.state == LIVE
     if (row.state, row.held) != change.before:
@@ -299,6 +304,11 @@ def _tag_holds(memory: Memory, change: PutTag | RemoveTag) -> bool:
     tag = change.row.tag if isinstance(change, PutTag) else change.tag
     wanted = change.previous if isinstance(change, PutTag) else change.digest
     row = memory.tags.get((change.repository.name, tag))
+    if isinstance(change, RemoveTag) and change.moved not in {
+        None,
+        memory.moved.get((change.repository.name, tag)),
+    }:
+        return False
     return (row.digest if row else None) == wanted
 
 
@@ -306,6 +316,8 @@ def _make(memory: Memory, change: Change) -> None:
     match change:
         case PutManifest(repository, row):
             memory.manifests[repository.name, row.digest] = row
+            memory.pushed[repository.name, row.digest] = memory.clock()
+            memory.left.pop((repository.name, row.digest), None)
             _mark_manifest(memory, (repository.name, row.digest))
         case MoveManifest() | CountManifest():
             _update_manifest(memory, change)
@@ -313,6 +325,7 @@ def _make(memory: Memory, change: Change) -> None:
             memory.referrers[repository.name, subject, digest] = descriptor
         case PutTag(repository, row, _):
             memory.tags[repository.name, row.tag] = row
+            memory.moved[repository.name, row.tag] = int(memory.clock() * 1_000_000)
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
         case EndDirect(session, _, expires):
@@ -410,6 +423,8 @@ def _update_manifest(memory: Memory, change: MoveManifest | CountManifest) -> No
         memory.manifests[key] = replace(
             row, tags=row.tags + change.tags, parents=row.parents + change.parents
         )
+        if min(change.tags, change.parents) < 0:
+            memory.left[key] = int(memory.clock())
 
 
 def _remove(memory: Memory, change: Change) -> None:
@@ -456,7 +471,7 @@ class MemoryManifestStore:
         memory, name, found = self._memory, repository.name, Survey()
         for one in sorted({*manifests, *([digest] if digest else [])}):
             if row := memory.manifests.get((name, one)):
-                found.manifests[one] = replace(row, raw=None, pushed_by="")
+                found.manifests[one] = replace(row, raw=None, pushed_by="", pulled=0)
         memory.between()
         found.tags = {tag: memory.tags[name, tag] for tag in tags if (name, tag) in memory.tags}
         memory.between()
@@ -466,6 +481,11 @@ class MemoryManifestStore:
             memory.between()
             found.immutable = MemoryPolicyStore(memory).of(repository, IMMUTABLE_TAGS)
         return found
+
+    def note_pull(self, repository: Repository, digest: Digest, before: int, now: int) -> None:
+        row = self._memory.manifests.get((repository.name, digest))
+        if row is not None and (row.state, row.pulled) == (LIVE, before):
+            self._memory.manifests[repository.name, digest] = replace(row, pulled=now)
 
     def referrers(
         self, repository: Repository, subject: Digest, after: str
