@@ -184,6 +184,9 @@ def test_its_policy_allows_what_it_calls_and_nothing_else(called: set[tuple[str,
             uploads.verify(repository, session, digest, Chunk([last], len(last)))
         with contextlib.suppress(RegistryError):
             uploads.cancel(repository, session)
+    session = uploads.open(repository).session
+    with pytest.raises(RegistryError, match="no room"):
+        uploads.verify(repository, session, Digest.of(tail), Chunk([tail], 2**60))
     gateway._is_ready()
 
     policy = json.loads((GATEWAY / "policy.json").read_text())
