@@ -217,12 +217,14 @@ def test_what_changes_during_a_run_stays(
     world = built(history, chosen)
     began, waiting = world.registry.now, list(meanwhile)
     moved: dict[str, Digest] = {}
+    pulled: set[Digest] = set()
 
     def meddle() -> None:
         if not waiting:
             return
         before = dict(world.memory.moved)
         world.do(waiting.pop())
+        pulled.update(row.digest for row in world.memory.manifests.values() if row.pulled > began)
         now = world.tags()
         for (_, tag), at in world.memory.moved.items():
             if before.get((REPOSITORY.name, tag)) != at and tag in now:
@@ -235,7 +237,6 @@ def test_what_changes_during_a_run_stays(
     )
     replace(world.lifecycle, manifests=manifests).run(REPOSITORY, int(began))
     assert {tag: world.tags().get(tag) for tag in moved} == moved
-    pulled = {row.digest for row in world.memory.manifests.values() if row.pulled > began}
     assert pulled <= world.live()
     world.check()
 
