@@ -23,9 +23,11 @@ lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts, generated documents
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m ccr.reference --check
+	$(BIN)/python -m ccr.schemas --check
 
-reference: $(VENV)/dev.stamp ## write docs/reference.md from the code
+reference: $(VENV)/dev.stamp ## write docs/reference.md and docs/schemas from the code
 	$(BIN)/python -m ccr.reference
+	$(BIN)/python -m ccr.schemas
 
 check: lint test ## what a change must pass
 

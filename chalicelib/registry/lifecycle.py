@@ -282,7 +282,7 @@ class _Planner:
         for place, tag in enumerate(newest, 1):
             goes = place > rule.count
             kept = f"it is among the {rule.count} newest"
-            why = f"{place - 1} are newer, and {rule.count} are kept" if goes else kept
+            why = f"newer ones: {place - 1}; to be kept: {rule.count}" if goes else kept
             self._decide(tag, why, rule, goes=goes)
 
     def _expire(self, rule: Rule, matching: list[TagState]) -> None:

@@ -1,4 +1,4 @@
-"""The scheduled run: each repository that a policy is for, as far as the time goes; the next goes on there."""
+"""The scheduled run: each repository that a policy is for, as far as the time goes; the next one goes on."""
 
 from __future__ import annotations
 

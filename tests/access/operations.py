@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from chalicelib.registry.direct import PART_SIZE
+from chalicelib.registry.policies import LIFECYCLE, Policy, registry_scope, repository_scope
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from tests.access.caller import Caller, Reply
@@ -104,6 +105,11 @@ def furnish(repo: Repo) -> None:
     sessions[repo.name] = deployment.services.uploads.open(repo.repository).session
     in_parts = deployment.direct.open(repo.repository, Digest.of(b"never sent"), 2 * PART_SIZE)
     sessions[f"direct {repo.name}"] = in_parts.session
+    for scope in (
+        repository_scope(repo.repository),
+        registry_scope(repo.repository.account, repo.repository.registry),
+    ):
+        deployment.policies.put(Policy(scope, LIFECYCLE, POLICY))
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,16 @@ def _registry_of(name: str) -> str:
 def _promote(repo: Repo) -> list[Request]:
     document = {"source": f"{repo.name}:v1", "target": f"{repo.name}:promoted"}
     return [Request("POST", "/promotions", document=document)]
+
+
+POLICY: Final = {
+    "rules": [{"name": "newest", "action": "keep-newest", "priority": 1, "tags": ["none"], "count": 1}]
+}
+
+
+def _lifecycle(method: str, below: str = "", document: Any = None) -> Callable[[Repo], list[Request]]:
+    path = f"/lifecycle{below}"
+    return lambda repo: [Request(method, repo.encoded + path, document=document)]
 
 
 PARTS: Final = {"parts": [{"number": 1, "size": PART_SIZE, "sha256": "A" * 43 + "="}]}
@@ -226,6 +242,21 @@ REPOSITORY_OPERATIONS: Final = (
         "complete", "POST /uploads/{session}/completion", 409, _direct("POST", "/completion")
     ),
     RepositoryOperation("drop", "DELETE /uploads/{session}", 204, _direct("DELETE")),
+    # A policy of its own is there, which takes nothing away.
+    RepositoryOperation("policy", "GET /repositories/{repository}/lifecycle", 200, _lifecycle("GET")),
+    RepositoryOperation(
+        "set", "PUT /repositories/{repository}/lifecycle", 200, _lifecycle("PUT", "", POLICY)
+    ),
+    RepositoryOperation(
+        "preview",
+        "POST /repositories/{repository}/lifecycle/preview",
+        200,
+        _lifecycle("POST", "/preview", {}),
+    ),
+    RepositoryOperation(
+        "run", "POST /repositories/{repository}/lifecycle/run", 200, _lifecycle("POST", "/run")
+    ),
+    RepositoryOperation("unset", "DELETE /repositories/{repository}/lifecycle", 204, _lifecycle("DELETE")),
 )
 
 
@@ -321,6 +352,11 @@ PROJECT_OPERATIONS: Final = (
     Operation("set registry limit", "PUT /registries/{registry}/soft-limit", 200, "registry", {"bytes": 9}),
     Operation("remove registry limit", "DELETE /registries/{registry}/soft-limit", 204, "registry"),
     Operation("delete registry", "DELETE /registries/{registry}", 409, "registry"),
+    Operation("show policy", "GET /registries/{registry}/lifecycle", 200, "registry"),
+    Operation("set policy", "PUT /registries/{registry}/lifecycle", 200, "registry", POLICY),
+    Operation("preview policy", "POST /registries/{registry}/lifecycle/preview", 200, "registry", {}),
+    Operation("run policy", "POST /registries/{registry}/lifecycle/run", 200, "registry"),
+    Operation("remove policy", "DELETE /registries/{registry}/lifecycle", 204, "registry"),
     Operation("list robots", "GET /credentials", 200, "robot", listed=True),
     Operation("make robot", "POST /credentials", 201, "project", ROBOT),
     Operation("make trust", "POST /credentials", 201, "project", TRUST),

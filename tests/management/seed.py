@@ -7,3 +7,5 @@ from typing import Final
 USERNAME: Final = "admin"
 # One segment: schemathesis does not encode the slashes of what a hook gives it.
 REPOSITORY: Final = "seeded"
+# Takes nothing away.
+POLICY: Final = {"rules": [{"name": "all", "action": "protect", "tags": ["*"]}]}

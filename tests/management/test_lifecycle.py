@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
@@ -339,7 +340,8 @@ def test_the_schedule_runs_every_policy_and_goes_on_where_its_time_ended(
     assert [one.has("v1", "v2") for one in shops] == [[False, True]] * 2
     shop.deployment.apply_lifecycle(LIFECYCLE_RESERVE_SECONDS + 60)
     assert seen[-1] == seen[0]
-    query = {"actor": "lifecycle", "repository": shop.name, "limit": "100"}
+    until = f"{datetime.fromtimestamp(shop.clock() + 1, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    query = {"actor": "lifecycle", "repository": shop.name, "limit": "100", "until": until}
     audit = shop.owner.api("GET", "/audit", None, query).document["items"]
     assert [(one["action"], one["detail"]["reason"]) for one in audit] == [("delete", "lifecycle: newest")]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.management.seed import REPOSITORY
+from tests.management.seed import POLICY, REPOSITORY
 from tests.support.client import Client
 from tests.support.content import image
 from tests.support.process import ROOT, RegistryProcess, running_registry
@@ -46,6 +46,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess
     with running_registry(tmp_path_factory.mktemp("management")) as registry:
         client = Client(registry.url, registry.username, registry.password, REPOSITORY)
         client.push(image(b"layer"), "1.0")
+        login = (registry.username, registry.password)
+        made = client.call("PUT", f"/api/v1/repositories/{REPOSITORY}/lifecycle", json=POLICY, auth=login)
+        assert made.status_code == 200
         yield registry
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from ccr.cli.answers import Document
 from ccr.cli.arguments import IfMatch, after_now
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.paths import path
-from ccr.cli.printing import column
+from ccr.cli.printing import Column, column
 from ccr.cli.session import Session, command
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ PolicyFile = Annotated[
 ]
 
 
-def _image(verdict: Document) -> str:
+def _image(verdict: Mapping[str, Any]) -> str:
     repository, tag = verdict["repository"], verdict["tag"]
     return f"{repository}:{tag}" if tag else f"{repository}@{verdict['digest']}"
 
@@ -40,7 +40,7 @@ RULES = (
     column("count"),
     column("after"),
 )
-VERDICTS = (
+VERDICTS: tuple[Column, ...] = (
     ("image", _image),
     ("goes", lambda one: "goes" if one["goes"] else "stays"),
     column("rule"),

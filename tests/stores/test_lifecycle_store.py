@@ -1,0 +1,117 @@
+"""What lifecycle policies look at, on every engine: one pass over it, pulls, and what guards a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.aws.lifecycle_store import DynamoLifecycleStore
+from chalicelib.registry.changes import Change, CountManifest, PutManifest, PutTag, RemoveManifest, RemoveTag
+from chalicelib.registry.policies import LIFECYCLE, Policy, repository_scope
+from chalicelib.registry.stores import LIVE, Held, ManifestRow, TagRow
+from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+from chalicelib.wiring import Deployment
+from tests.stores.race import race
+
+DIGEST, OTHER = Digest.of(b"a manifest"), Digest.of(b"another", "sha512")
+
+
+def write(deployment: Deployment, *changes: Change) -> list[Change]:
+    return deployment.services.manifests.transactions.write(changes)
+
+
+@pytest.fixture
+def row() -> ManifestRow:
+    holds = (Held(OTHER, is_manifest=True), Held(Digest.of(b"a blob"), is_manifest=False))
+    return ManifestRow(DIGEST, "a/type", 1, LIVE, b"x", subject=OTHER, holds=holds, held=2, tags=1)
+
+
+@pytest.fixture
+def pushed(deployment: Deployment, repository: Repository, row: ManifestRow) -> ManifestRow:
+    tag = PutTag(repository, TagRow("v1", DIGEST, "a/type", 1), None)
+    assert write(deployment, PutManifest(repository, row), tag) == []
+    return row
+
+
+def test_one_pass_shows_what_policies_ask_about(
+    deployment: Deployment, repository: Repository, pushed: ManifestRow
+) -> None:
+    other = ManifestRow(OTHER, "a/type", 1, LIVE, b"y", parents=1)
+    assert write(deployment, PutManifest(repository, other)) == []
+    assert write(deployment, CountManifest(repository, OTHER, parents=-1)) == []
+    deployment.services.manifests.rows.note_pull(repository, DIGEST, 0, 77)
+    store = DynamoLifecycleStore(deployment._tables)
+    first, second = store.manifests(repository)
+    assert (first.digest, first.pulled, first.left, first.tags, first.parents) == (DIGEST, 77, 0, 1, 0)
+    assert (first.subject, first.children, first.is_live) == (OTHER, (OTHER,), True)
+    assert (second.digest, second.pulled, second.parents) == (OTHER, 0, 0)
+    assert first.pushed <= second.left <= first.pushed + 3600
+    (tag,) = store.tags(repository)
+    assert (tag.tag, tag.digest) == ("v1", DIGEST)
+    assert first.pushed <= tag.moved / 1_000_000 <= first.pushed + 3600
+
+
+def test_a_pull_is_noted_after_the_one_that_was_seen_alone(
+    deployment: Deployment, repository: Repository, pushed: ManifestRow
+) -> None:
+    rows = deployment.services.manifests.rows
+    for before, now, noted in ((0, 100, 100), (0, 200, 100), (50, 200, 100), (100, 200, 200)):
+        rows.note_pull(repository, DIGEST, before, now)
+        found = rows.get(repository, DIGEST)
+        assert found is not None
+        assert found.pulled == noted
+    rows.note_pull(repository, OTHER, 0, 100)
+    assert rows.get(repository, OTHER) is None
+
+
+def test_a_tag_goes_only_while_it_has_not_moved(
+    deployment: Deployment, repository: Repository, pushed: ManifestRow
+) -> None:
+    (tag,) = DynamoLifecycleStore(deployment._tables).tags(repository)
+    moved = RemoveTag(repository, "v1", DIGEST, moved=tag.moved - 1)
+    assert write(deployment, moved) == [moved]
+    assert write(deployment, RemoveTag(repository, "v1", DIGEST, moved=tag.moved)) == []
+
+
+def test_a_manifest_goes_only_while_it_was_not_pulled(
+    deployment: Deployment, repository: Repository, pushed: ManifestRow
+) -> None:
+    def removal(pulled: int) -> Any:
+        return RemoveManifest(repository, DIGEST, (LIVE, 2), 1, pulled=pulled)
+
+    deployment.services.manifests.rows.note_pull(repository, DIGEST, 0, 100)
+    for seen in (0, 99):
+        assert write(deployment, removal(seen)) == [removal(seen)]
+        count = CountManifest(repository, DIGEST, tags=-1, pulled=seen)
+        assert write(deployment, count) == [count]
+    assert write(deployment, removal(100)) == []
+
+
+def test_the_scopes_are_those_of_lifecycle_policies(deployment: Deployment, repository: Repository) -> None:
+    scope = repository_scope(repository)
+    assert deployment.policies.put(Policy(scope, LIFECYCLE, {}))
+    assert deployment.policies.put(Policy(scope + "-other", "retention", {}))
+    found = set(DynamoLifecycleStore(deployment._tables).scopes())
+    assert scope in found
+    assert scope + "-other" not in found
+
+
+def test_of_pulls_and_a_deletion_at_once_no_row_comes_back(
+    on_engines: Deployment, repository: Repository, row: ManifestRow
+) -> None:
+    rows = on_engines.services.manifests.rows
+    assert write(on_engines, PutManifest(repository, row)) == []
+
+    def delete() -> list[Change]:
+        return write(on_engines, RemoveManifest(repository, DIGEST, (LIVE, 2), 1, pulled=0))
+
+    def pull() -> list[Change]:
+        rows.note_pull(repository, DIGEST, 0, 100)
+        return []
+
+    results = race([pull, delete, pull])
+    found = rows.get(repository, DIGEST)
+    assert (found is None) == (results[1] == [])
+    assert found is None or found.pulled == 100
