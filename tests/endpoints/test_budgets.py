@@ -21,7 +21,8 @@ from tests.identity.callers import operations
 def warm(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """A driver to whose repository something was pushed before, and in whose process no time passes since."""
     now = time.time()
-    for one in (driver.deployment.services.revocations, driver.deployment.quota):
+    deployment = driver.deployment
+    for one in (deployment.services.revocations, deployment.quota, deployment.soft_limits):
         monkeypatch.setattr(one, "clock", lambda: now)
     driver.push_image("warm")
     return driver
