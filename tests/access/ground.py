@@ -92,6 +92,8 @@ class Ground:
         services.sign_in._locked.clear()
         services.sign_in._remembered.clear()
         services.manifests.named.clear()
+        self.deployment.quota._seen.clear()
+        self.deployment.soft_limits._seen.clear()
         services.revocations._known, services.revocations._read = {}, None
 
 

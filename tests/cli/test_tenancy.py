@@ -36,6 +36,31 @@ def test_the_owners_secret_is_shown_with_the_way_to_use_it(terminal: Terminal, f
     assert f"ccr login {terminal.registry.url} -u {owner}" in said
 
 
+def test_an_operator_sets_what_an_account_may_store(terminal: Terminal, fresh: Fresh) -> None:
+    account = fresh("acme")
+    made = terminal.ask("account", "create", account, "--owner", fresh("owner"), "--limit", "1MiB")
+    assert made["limit_bytes"] == 1024**2
+    assert terminal.ask("account", "update", account, "--limit", "1.5 GB")["limit_bytes"] == 1_500_000_000
+    shown = terminal.ask("quota", "show", account)
+    assert (shown["used_bytes"], shown["used_percent"]) == (0, 0)
+    assert terminal.try_ccr("account", "update", account, "--limit", "much").exit_code == 2
+    assert terminal.try_ccr("account", "update", account).exit_code == 2
+    assert terminal.ask("quota", "reconcile", account)["drift_bytes"] == 0
+
+
+def test_soft_limits_are_set_shown_and_taken_away(terminal: Terminal, project: str, fresh: Fresh) -> None:
+    registry = fresh("dev")
+    terminal.ccr("registry", "create", registry, "--project", project)
+    for what, name in (("registry", registry), ("project", project)):
+        assert terminal.try_ccr(what, "limit", name).exit_code == 5
+        assert terminal.ask(what, "limit", name, "--limit", "5GB")["bytes"] == 5 * 1000**3
+        assert not terminal.ask(what, "limit", name)["above"]
+        assert terminal.try_ccr(what, "limit", name, "--limit", "1", "--none").exit_code == 2
+        terminal.ccr(what, "limit", name, "--none")
+        assert terminal.try_ccr(what, "limit", name).exit_code == 5
+    assert terminal.ask("quota", "show")["limit_bytes"] > 0
+
+
 def test_a_project_lives(terminal: Terminal, fresh: Fresh) -> None:
     name = fresh("shop")
     assert terminal.ask("project", "create", name, "--title", "Shop")["title"] == "Shop"

@@ -51,6 +51,7 @@ def deploy(_made: dict[Settings, Deployment]) -> Callable[..., Deployment]:
         _made[settings].services.manifests.named.clear()
         _made[settings].sign_in._locked.clear()
         _made[settings].quota._seen.clear()
+        _made[settings].soft_limits._seen.clear()
         return _made[settings]
 
     return made

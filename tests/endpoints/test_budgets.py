@@ -22,7 +22,8 @@ from tests.identity.callers import operations
 def warm(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """A driver to whose repository something was pushed before, and in whose process no time passes since."""
     now = time.time()
-    for one in (driver.deployment.services.revocations, driver.deployment.quota):
+    deployment = driver.deployment
+    for one in (deployment.services.revocations, deployment.quota, deployment.soft_limits):
         monkeypatch.setattr(one, "clock", lambda: now)
     driver.push_image("warm")
     return driver
@@ -147,10 +148,19 @@ def test_referrers_take_one_query(warm: Driver) -> None:
     assert warm.call("GET", warm.of(f"referrers/{digest}")).calls == (1, 0)
 
 
-def test_put_manifest_of_90_layers_takes_one_read_and_one_transaction(driver: Driver) -> None:
+def test_put_manifest_of_90_layers_takes_one_read_and_one_transaction(warm: Driver) -> None:
     """The first push to a repository, which names it too."""
-    answer = driver.put_manifest("many", driver.image(90))
+    first = Driver(warm.deployment, "dev/first")
+    first.log_in()
+    answer = first.put_manifest("many", first.image(90))
     assert (answer.status, answer.calls) == (201, (2, 0))
+
+
+def test_put_manifest_looks_once_a_minute_whether_the_registry_is_above_a_soft_limit(warm: Driver) -> None:
+    documents = [warm.image(seed=str(number)) for number in range(2)]
+    warm.deployment.soft_limits._seen.clear()
+    calls = [warm.put_manifest(f"v{number}", one).calls for number, one in enumerate(documents)]
+    assert calls == [(3, 0), (2, 0)]
 
 
 def test_put_manifest_again_takes_one_read(warm: Driver) -> None:
