@@ -73,8 +73,8 @@ class Api:
     def change(self, path: str, body: Document, version: str = "") -> Answer:
         return self._answer(self._send("PATCH", path, body=body, headers=_if_match(version)))
 
-    def put(self, path: str, body: Document) -> Answer:
-        return self._answer(self._send("PUT", path, body=body))
+    def put(self, path: str, body: Document, version: str = "") -> Answer:
+        return self._answer(self._send("PUT", path, body=body, headers=_if_match(version)))
 
     def delete(self, path: str, version: str = "", **params: str) -> None:
         self._answer(self._send("DELETE", path, params=params, headers=_if_match(version)))

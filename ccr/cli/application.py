@@ -12,14 +12,17 @@ from ccr.cli.commands import (
     accounts,
     audit,
     credentials,
+    deletion,
     images,
     kubernetes,
     login,
+    policies,
     projects,
     pull,
     push,
     registries,
     serving,
+    undo,
 )
 from ccr.cli.session import command
 
@@ -30,7 +33,7 @@ USING: Final = "Use and watch it"
 ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
-    *("push", "pull", "repository", "tag", "promote"),
+    *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy"),
     *("pull-secret", "audit", "run", "gateway", "capability-key"),
 )
 
@@ -89,7 +92,11 @@ command(app, "push", panel=IMAGES)(push.push)
 command(app, "pull", panel=IMAGES)(pull.pull)
 app.add_typer(images.app, name="repository", rich_help_panel=IMAGES)
 app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
+app.add_typer(deletion.app, name="image", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
+command(app, "restore", panel=IMAGES)(undo.restore)
+app.add_typer(undo.trash, name="trash", rich_help_panel=IMAGES)
+app.add_typer(policies.app, name="policy", rich_help_panel=IMAGES)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.command("run", rich_help_panel=USING)(serving.run)

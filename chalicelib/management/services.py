@@ -21,11 +21,14 @@ from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.problems import ProblemError
 from chalicelib.registry.changes import Actor
+from chalicelib.registry.deletion import BulkDeletion
 from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.policies import PolicyStore
 from chalicelib.registry.promotion import Promotion
+from chalicelib.registry.undo import Undo
 from chalicelib.spec.reference import Repository
 
 PAGE_LIMIT: Final = 100
@@ -58,6 +61,9 @@ class ManagementServices:
     answers: AnswerStore
     direct: DirectUploads
     opening: Opening
+    undo: Undo
+    deletion: BulkDeletion
+    policies: PolicyStore
     token_of: Callable[[str], Principal | None]
 
 
