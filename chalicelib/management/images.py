@@ -23,6 +23,7 @@ from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.problems import ProblemError
 from chalicelib.management.services import answered, caller_of, epoch, pages, services_of
 from chalicelib.management.tenancy import RegistryPath, seen_registry
+from chalicelib.registry.immutability import immutable_by
 from chalicelib.registry.policies import IMMUTABLE_TAGS
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -109,13 +110,17 @@ def delete_repository(
 
 
 def _check_immutable(repository: Repository) -> None:
-    """Raises RefusedError (FORBIDDEN) where tags may be immutable to the caller."""
+    """Raises RefusedError (FORBIDDEN) where it has immutable tags, and the caller cannot change that."""
     services, by = services_of(router.context), caller_of(router.context).credential
-    if services.policies.of(repository, IMMUTABLE_TAGS) is None:
-        return
+    policy = services.policies.of(repository, IMMUTABLE_TAGS)
     registry = services.tenancy.store.registry(repository.registry)
-    if registry is None or not by.may(WRITE_REGISTRY, registry.project):
-        message = "it may have immutable tags: to delete it takes the right to change that policy"
+    if policy is None or (registry is not None and by.may(WRITE_REGISTRY, registry.project)):
+        return
+    kept = next(
+        (one.tag for one in services.deletion.listing.tags(repository) if immutable_by(policy, one.tag)), ""
+    )
+    if kept:
+        message = f"its tag {kept} is immutable: to delete it takes the right to change that policy"
         raise RefusedError(Reason.FORBIDDEN, message)
 
 
