@@ -140,7 +140,7 @@ def test_with_no_retention_nothing_is_kept(registry: Registry) -> None:
 
 
 def test_many_are_chosen_by_pattern_and_age_and_as_planned_they_go(registry: Registry) -> None:
-    matching, shared, untagged = registry.pushed_image("pr-1"), registry.pushed_image("pr-2", "v1")
+    matching, shared = registry.pushed_image("pr-1"), registry.pushed_image("pr-2", "v1")
     untagged = registry.pushed_image()
     bulk = BulkDeletion(
         registry.deployment.services.manifests, DynamoListingStore(registry.deployment._tables)
