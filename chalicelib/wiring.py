@@ -184,9 +184,11 @@ class Deployment:
     @functools.cached_property
     def _management(self) -> ManagementApi:
         """Imports what only the management function needs, 0.3 s of CPU, when it is first asked for."""
+        from chalicelib.aws.listing_store import DynamoListingStore  # noqa: PLC0415
         from chalicelib.management.api import ManagementApi  # noqa: PLC0415
         from chalicelib.management.seals import Seals  # noqa: PLC0415
         from chalicelib.management.services import ManagementServices  # noqa: PLC0415
+        from chalicelib.registry.deletion import BulkDeletion  # noqa: PLC0415
 
         services, tables = self.services, self._tables
         return ManagementApi(
@@ -207,6 +209,9 @@ class Deployment:
                 soft_limits=self.soft_limits,
                 reconcile=self.reconcile,
                 lifecycle=self.lifecycle,
+                undo=self.undo,
+                deletion=BulkDeletion(services.manifests, DynamoListingStore(tables)),
+                policies=self.policies,
                 token_of=functools.partial(by_token, services),
                 fsck=self.fsck,
                 seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),

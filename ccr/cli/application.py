@@ -12,17 +12,20 @@ from ccr.cli.commands import (
     accounts,
     audit,
     credentials,
+    deletion,
     fsck,
     images,
     kubernetes,
     lifecycle,
     login,
+    policies,
     projects,
     pull,
     push,
     quota,
     registries,
     serving,
+    undo,
 )
 from ccr.cli.session import command
 
@@ -33,7 +36,7 @@ USING: Final = "Use and watch it"
 ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
-    *("push", "pull", "repository", "tag", "promote", "lifecycle"),
+    *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
     *("quota", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
 )
 
@@ -94,9 +97,13 @@ command(app, "push", panel=IMAGES)(push.push)
 command(app, "pull", panel=IMAGES)(pull.pull)
 app.add_typer(images.app, name="repository", rich_help_panel=IMAGES)
 app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
+app.add_typer(deletion.app, name="image", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
 app.add_typer(quota.app, name="quota", rich_help_panel=USING)
 app.add_typer(lifecycle.app, name="lifecycle", rich_help_panel=IMAGES)
+command(app, "restore", panel=IMAGES)(undo.restore)
+app.add_typer(undo.trash, name="trash", rich_help_panel=IMAGES)
+app.add_typer(policies.app, name="policy", rich_help_panel=IMAGES)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)

@@ -29,7 +29,18 @@ from chalicelib.identity.audit import Record
 from chalicelib.identity.grants import Principal
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.sign_in import LockedError, SignedIn
-from chalicelib.management import checks, credentials, forms, images, lifecycle, quota, tenancy, uploads
+from chalicelib.management import (
+    checks,
+    credentials,
+    forms,
+    images,
+    lifecycle,
+    policies,
+    quota,
+    tenancy,
+    undo,
+    uploads,
+)
 from chalicelib.management.document import openapi
 from chalicelib.management.lifecycle_policy import rule_at
 from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
@@ -55,6 +66,8 @@ _ROUTERS: Final = (
     checks.router,
     quota.router,
     lifecycle.router,
+    undo.router,
+    policies.router,
 )
 _TURN: Final = threading.Lock()
 

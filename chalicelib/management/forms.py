@@ -24,6 +24,9 @@ PROJECT_OF_ROLE: Final = rf"^(\*|{_INNER})$"
 GRANT_PATTERN: Final = rf"^{_COMPONENT}(/[a-z0-9._*-]+)*$"
 SOURCE: Final = f"^{_PATH}(:{_TAG}|@{_DIGEST})?$"
 TARGET: Final = f"^{_PATH}(:{_TAG})?$"
+TAG: Final = f"^{_TAG}$"
+DIGEST: Final = f"^{_DIGEST}$"
+TAG_REFERENCE: Final = f"^({_TAG}(@{_DIGEST})?|{_DIGEST})$"
 ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
 # Without a *, or with a name beyond the first separator before it.
 SUBJECT: Final = r"^[^*]+$|^[^*:/|]*[:/|]+[^*:/|]"
@@ -43,6 +46,9 @@ _WORDS: Final = {
     GRANT_PATTERN: "takes a registry's name and, after a slash, a repository in which * is any text: prod/*",
     SOURCE: "takes a repository with a tag or a digest: prod/app:1.0",
     TARGET: "takes a repository, and a tag unless the source's is kept: prod/app:1.0",
+    TAG: "takes a-z, A-Z, 0-9 and . _ -, at most 128",
+    DIGEST: "takes sha256: and 64 of 0-9 and a-f, or sha512: and 128",
+    TAG_REFERENCE: "takes a tag, a digest, or tag@digest",
     ISSUER: "takes an https:// URL",
     SUBJECT: "takes a text that is not all *",
     TAG_PATTERN: "takes a pattern of tags, in which * is any text: v1.*",

@@ -16,13 +16,15 @@ from chalicelib.identity.audit import Record
 from chalicelib.identity.credentials import Credential
 from chalicelib.identity.grants import DELETE, PULL, PUSH
 from chalicelib.identity.refusals import Reason, RefusedError, not_found
-from chalicelib.identity.roles import EVERY_PROJECT, READ_AUDIT
+from chalicelib.identity.roles import EVERY_PROJECT, READ_AUDIT, WRITE_REGISTRY
 from chalicelib.management.forms import REPOSITORY_NAME
 from chalicelib.management.models import AuditOut, Moment, PromotionIn, PromotionOut, RepositoryOut, TagOut
 from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.problems import ProblemError
 from chalicelib.management.services import answered, caller_of, epoch, pages, services_of
 from chalicelib.management.tenancy import RegistryPath, seen_registry
+from chalicelib.registry.immutability import immutable_by
+from chalicelib.registry.policies import IMMUTABLE_TAGS
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name, check_tag, parse_reference
@@ -86,18 +88,40 @@ def list_tags(repository: RepositoryPath, limit: PageLimit = 50, after: After = 
 @router.delete(
     "/repositories/<repository>", tags=["repositories"], responses={204: {"description": "deleted"}}
 )
-def delete_repository(repository: RepositoryPath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
-    """Refused (409) while it holds images, unless forced."""
+def delete_repository(
+    repository: RepositoryPath,
+    force: Annotated[bool, Query()] = False,  # noqa: FBT002
+    purge: Annotated[bool, Query()] = False,  # noqa: FBT002
+) -> Response[None]:
+    """Refused (409) while it holds images, unless forced; those can be restored, unless it is purged."""
     services, caller = services_of(router.context), caller_of(router.context)
     found = _seen(repository, PULL)
-    if DELETE not in _actions(caller.credential, found):
+    if DELETE not in actions_on(caller.credential, found):
         raise RefusedError(Reason.FORBIDDEN, "this credential may not delete this repository")
     if not force and not services.emptying.is_empty(found):
         raise RefusedError(
             Reason.CONFLICT, f"the repository {found.name!r} holds images: force, or delete those"
         )
+    _check_immutable(found)
     services.emptying.empty(found, caller.actor)
+    if purge:
+        services.undo.purge_all(found)
     return Response(204)
+
+
+def _check_immutable(repository: Repository) -> None:
+    """Raises RefusedError (FORBIDDEN) where it has immutable tags, and the caller cannot change that."""
+    services, by = services_of(router.context), caller_of(router.context).credential
+    policy = services.policies.of(repository, IMMUTABLE_TAGS)
+    registry = services.tenancy.store.registry(repository.registry)
+    if policy is None or (registry is not None and by.may(WRITE_REGISTRY, registry.project)):
+        return
+    kept = next(
+        (one.tag for one in services.deletion.listing.tags(repository) if immutable_by(policy, one.tag)), ""
+    )
+    if kept:
+        message = f"its tag {kept} is immutable: to delete it takes the right to change that policy"
+        raise RefusedError(Reason.FORBIDDEN, message)
 
 
 @router.post("/promotions", tags=["promotions"], responses={201: {"description": "promoted"}})
@@ -108,7 +132,7 @@ def promote(promotion: PromotionIn) -> Response[PromotionOut]:
     target_name, _, tag = promotion.target.partition(":")
     target = Repository(caller.credential.account, check_name(target_name))
     tag = tag or ("" if isinstance(reference, Digest) else reference)
-    if PULL not in _actions(caller.credential, source):
+    if PULL not in actions_on(caller.credential, source):
         raise not_found("repository", source.name)
     _check_may_push(caller.credential, target)
     tags = (check_tag(tag),) if tag else ()
@@ -198,20 +222,26 @@ def _cursor(after: str, begin: int) -> str:
 def _seen(encoded: str, action: str) -> Repository:
     """Raises RefusedError (NOT_FOUND) for what is not there and for what the caller may not see."""
     services, by = services_of(router.context), caller_of(router.context).credential
-    repository = Repository(by.account, check_name(unquote(encoded)))
-    if action not in _actions(by, repository) or not services.repositories.exists(repository):
+    repository = repository_named(encoded)
+    if action not in actions_on(by, repository) or not services.repositories.exists(repository):
         raise not_found("repository", repository.name)
     return repository
 
 
-def _actions(by: Credential, repository: Repository) -> frozenset[str]:
+def repository_named(encoded: str) -> Repository:
+    """Of the caller's account."""
+    by = caller_of(router.context).credential
+    return Repository(by.account, check_name(unquote(encoded)))
+
+
+def actions_on(by: Credential, repository: Repository) -> frozenset[str]:
     services = services_of(router.context)
     return by.actions_on(repository.name, services.tenancy.store.registry(repository.registry))
 
 
 def _check_may_push(by: Credential, target: Repository) -> None:
     """Whoever may pull from there is told so; nobody else learns that it is there."""
-    actions = _actions(by, target)
+    actions = actions_on(by, target)
     if PULL in actions and PUSH not in actions:
         raise RefusedError(Reason.FORBIDDEN, "this credential may not push to the target")
     if PUSH not in actions:

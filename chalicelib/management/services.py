@@ -22,16 +22,19 @@ from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.problems import ProblemError
 from chalicelib.management.seals import Seals
 from chalicelib.registry.changes import Actor
+from chalicelib.registry.deletion import BulkDeletion
 from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.fsck import Fsck
 from chalicelib.registry.lifecycle_run import Lifecycle
 from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.policies import PolicyStore
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
 from chalicelib.registry.reconcile import Drift
 from chalicelib.registry.soft_limits import SoftLimits
+from chalicelib.registry.undo import Undo
 from chalicelib.spec.reference import Repository
 
 PAGE_LIMIT: Final = 100
@@ -68,6 +71,9 @@ class ManagementServices:
     soft_limits: SoftLimits
     reconcile: Callable[[str], Drift]
     lifecycle: Lifecycle
+    undo: Undo
+    deletion: BulkDeletion
+    policies: PolicyStore
     token_of: Callable[[str], Principal | None]
     fsck: Fsck
     seals: Seals

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -184,8 +185,11 @@ class Manifests:
         reason: str = "",
         *,
         force: bool = False,
+        only: AbstractSet[str] | None = None,
     ) -> None:
-        """Delete a manifest and the tags that name it; it can be restored where there is a `trash`.
+        """Delete a manifest and the tags that name it, no others than `only` where that is given.
+
+        It can be restored where there is a `trash`.
 
         Raises MANIFEST_UNKNOWN (404), MANIFEST_INVALID (412), DENIED (405) while an index names it, and
         DENIED (403) where a tag of it is immutable, unless by `force`.
@@ -201,6 +205,9 @@ class Manifests:
             precondition.check(f"the manifest {digest}", digest)
             _check_unnamed(row)
             tags = self.tags.naming(repository, row.digest) if row.tags else []
+            if only is not None and not only >= set(tags):
+                message = f"it is tagged {min(set(tags) - only)} too by now; look at it again"
+                raise RegistryError(ErrorCode.DENIED, message, ({"digest": digest},), status=412)
             if not force:
                 self._check_deletion(repository, dict.fromkeys(tags, digest))
             if len(tags) > TRANSACTION_LIMIT // 3:

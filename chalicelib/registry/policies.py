@@ -54,9 +54,13 @@ def project_scope(account: str, project: str) -> str:
     return f"{account}#{project}"
 
 
-def scopes(repository: Repository) -> tuple[str, str]:
-    """Where a policy of a repository may be: its own is nearer than that of its registry."""
-    return repository_scope(repository), registry_scope(repository.account, repository.registry)
+def scopes(repository: Repository) -> list[str]:
+    """Where a policy of a repository may be: its own is nearer than that of its registry.
+
+    The repository of a registry's bare name has that of the registry.
+    """
+    own, outer = repository_scope(repository), registry_scope(repository.account, repository.registry)
+    return list(dict.fromkeys([own, outer]))
 
 
 def nearest(policies: Iterable[Policy]) -> Policy | None:

@@ -5,6 +5,7 @@ Every verb may be called again, by anybody, at any time: what it wrote is not wr
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -120,6 +121,7 @@ class Undo:
         digest: Digest | None = None,
         at: int | None = None,
         actor: Actor = NOBODY,
+        may_restore: bool = True,
     ) -> Restored:
         """Let a tag name what it named `back` versions ago, at `at` (epoch milliseconds), or `digest`.
 
@@ -133,6 +135,8 @@ class Undo:
             raise _no_version(tag)
         came: tuple[Digest, ...] = ()
         if not self._is_live(repository, target):
+            if not may_restore:
+                raise _in_trash(target)
             came = self._restore(repository, target, Wish(()), actor).manifests
         if target == now:
             return Restored(target, came)
@@ -159,9 +163,9 @@ class Undo:
             return replace(named, state=GONE)
         return replace(named, state=RESTORABLE, due=kept.due)
 
-    def moves(self, repository: Repository, tag: str) -> Iterator[TagMove]:
-        """Newest first, all of them."""
-        until, seen = int(self.clock() * 1000) + HOLD_SECONDS * 1000, 0
+    def moves(self, repository: Repository, tag: str, after: tuple[int, int] = (0, 0)) -> Iterator[TagMove]:
+        """Newest first; from a time (epoch milliseconds) on back, without so many moves of that time."""
+        until, seen = after if after[0] else (int(self.clock() + HOLD_SECONDS) * 1000, 0)
         while True:
             page = self.history.moves(repository, tag, until, PAGE + seen)
             yield from page[seen:]
@@ -169,6 +173,12 @@ class Undo:
                 return
             until = page[-1].at
             seen = sum(one.at == until for one in page)
+
+    def purge_all(self, repository: Repository) -> None:
+        """Everything that is kept of the repository."""
+        for row in self.kept(repository):
+            with contextlib.suppress(RegistryError):
+                self.purge(repository, row.digest)
 
     def purge(self, repository: Repository, digest: Digest) -> TrashRow:
         """Take away what is kept of a deleted manifest, for good. Raises MANIFEST_UNKNOWN (404)."""
@@ -365,6 +375,11 @@ def _not_kept(digest: Digest, child: Digest | None = None) -> RegistryError:
     if child is not None:
         message = f"it names {child}, which is neither here nor in the trash: push that, then restore it"
     return RegistryError(ErrorCode.MANIFEST_UNKNOWN, message, ({"digest": child or digest},))
+
+
+def _in_trash(digest: Digest) -> RegistryError:
+    message = f"{digest} is deleted: this credential may not restore it, which takes push and delete"
+    return RegistryError(ErrorCode.DENIED, message, ({"digest": digest},))
 
 
 def _no_version(tag: str) -> RegistryError:

@@ -80,6 +80,11 @@ class Repo:
         return f"spare of {self.name}".encode()
 
     @property
+    def deleted(self) -> Digest:
+        """An image that is in the trash."""
+        return Digest.of(_another(self))
+
+    @property
     def session(self) -> str:
         """An upload that somebody who may has opened."""
         return self.estate.sessions[self.name]
@@ -97,11 +102,20 @@ class Repo:
         return "/repositories/" + self.name.replace("/", "%2F")
 
 
+def _another(repo: Repo) -> bytes:
+    """A manifest of the same content."""
+    return repo.image.raw + b" "
+
+
 def furnish(repo: Repo) -> None:
     """What operations need beside the image."""
     pushed(repo.owner, repo.name, repo.spare)
     put(repo.owner, repo.name, "doomed", repo.image.raw)
+    put(repo.owner, repo.name, "gone", _another(repo))
+    put(repo.owner, repo.name, "moved", repo.image.raw + b"\n")
+    put(repo.owner, repo.name, "moved", repo.image.raw)
     deployment, sessions = repo.estate.ground.deployment, repo.estate.sessions
+    deployment.services.manifests.delete(repo.repository, repo.deleted)
     sessions[repo.name] = deployment.services.uploads.open(repo.repository).session
     in_parts = deployment.direct.open(repo.repository, Digest.of(b"never sent"), 2 * PART_SIZE)
     sessions[f"direct {repo.name}"] = in_parts.session
@@ -185,6 +199,10 @@ def _direct(method: str, below: str = "", document: Any = None) -> Callable[[Rep
     return lambda repo: [Request(method, f"/uploads/{repo.direct}{below}", document=document)]
 
 
+def _below(method: str, path: str, document: Any = None) -> Callable[[Repo], list[Request]]:
+    return lambda repo: [Request(method, f"{repo.encoded}{path}", document=document)]
+
+
 REPOSITORY_OPERATIONS: Final = (
     RepositoryOperation("blob", "end-2", 307, _reads(lambda repo: f"blobs/{repo.image.blob}")),
     RepositoryOperation("manifest", "end-3", 200, _manifest),
@@ -234,6 +252,37 @@ REPOSITORY_OPERATIONS: Final = (
         204,
         lambda repo: [Request("DELETE", repo.encoded, {"force": "true"})],
     ),
+    RepositoryOperation("trash", "GET /repositories/{repository}/trash", 200, _below("GET", "/trash")),
+    RepositoryOperation(
+        "purge",
+        "DELETE /repositories/{repository}/trash/{digest}",
+        204,
+        lambda repo: [Request("DELETE", f"{repo.encoded}/trash/{repo.deleted}")],
+    ),
+    RepositoryOperation(
+        "restore",
+        "POST /repositories/{repository}/restorations",
+        201,
+        lambda repo: [
+            Request("POST", f"{repo.encoded}/restorations", document={"digest": str(repo.deleted)})
+        ],
+    ),
+    RepositoryOperation(
+        "bulk",
+        "POST /repositories/{repository}/deletions",
+        200,
+        _below("POST", "/deletions", {"references": ["doomed"]}),
+    ),
+    RepositoryOperation("named", "GET /repositories/{repository}/tags/{tag}", 200, _below("GET", "/tags/v1")),
+    RepositoryOperation(
+        "history", "GET /repositories/{repository}/tags/{tag}/history", 200, _below("GET", "/tags/v1/history")
+    ),
+    RepositoryOperation(
+        "rollback",
+        "POST /repositories/{repository}/tags/{tag}/rollback",
+        200,
+        _below("POST", "/tags/moved/rollback", {}),
+    ),
     RepositoryOperation("announce", "POST /uploads", 201, _announce),
     RepositoryOperation("look", "GET /uploads/{session}", 200, _direct("GET")),
     RepositoryOperation("sign", "POST /uploads/{session}/parts", 200, _direct("POST", "/parts", PARTS)),
@@ -279,6 +328,7 @@ class Place:
             "account": self.account,
             "project": self.project,
             "registry": self.registry,
+            "scope": self.registry,
             "robot": self.robot,
             "user": self.user,
         }
@@ -327,6 +377,8 @@ TRUST: Final = {
     "trust": {"issuer": "https://issuer.test", "audience": "a", "subject": "repo:x"},
 }
 
+IMMUTABLE: Final = {"patterns": ["release-*"]}
+
 PROJECT_OPERATIONS: Final = (
     Operation("list projects", "GET /projects", 200, "project", listed=True),
     Operation("describe project", "GET /projects/{project}", 200, "project"),
@@ -357,6 +409,12 @@ PROJECT_OPERATIONS: Final = (
     Operation("preview policy", "POST /registries/{registry}/lifecycle/preview", 200, "registry", {}),
     Operation("run policy", "POST /registries/{registry}/lifecycle/run", 200, "registry"),
     Operation("remove policy", "DELETE /registries/{registry}/lifecycle", 204, "registry"),
+    Operation("set immutable tags", "PUT /policies/{scope}/immutable-tags", 200, "registry", IMMUTABLE),
+    Operation("describe immutable tags", "GET /policies/{scope}/immutable-tags", 200, "registry"),
+    Operation("remove immutable tags", "DELETE /policies/{scope}/immutable-tags", 204, "registry"),
+    Operation("set retention", "PUT /policies/{scope}/retention", 200, "registry", {"days": 9}),
+    Operation("describe retention", "GET /policies/{scope}/retention", 200, "registry"),
+    Operation("remove retention", "DELETE /policies/{scope}/retention", 204, "registry"),
     Operation("list robots", "GET /credentials", 200, "robot", listed=True),
     Operation("make robot", "POST /credentials", 201, "project", ROBOT),
     Operation("make trust", "POST /credentials", 201, "project", TRUST),

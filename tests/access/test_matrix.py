@@ -12,7 +12,13 @@ from chalicelib.identity.credentials import Credential, Kind, Secret
 from chalicelib.identity.grants import PULL, Grant
 from chalicelib.identity.roles import Role
 from chalicelib.identity.secret import hash_secret, make_secret
-from chalicelib.registry.policies import project_scope, registry_scope
+from chalicelib.registry.policies import (
+    IMMUTABLE_TAGS,
+    RETENTION,
+    Policy,
+    project_scope,
+    registry_scope,
+)
 from tests.access import ground, table
 from tests.access.caller import API, Caller
 from tests.access.cast import DEAD, Member, all_repositories, cast, every_scope, names_of_cast
@@ -20,6 +26,7 @@ from tests.access.estate import Estate, build
 from tests.access.judge import Judge, absent
 from tests.access.operations import (
     ACCOUNT_OPERATIONS,
+    IMMUTABLE,
     OWN_OPERATIONS,
     PLACES,
     PROJECT_OPERATIONS,
@@ -85,7 +92,17 @@ def stage(backend: None) -> Stage:
     members = cast(estate, every_scope(all_repositories()))
     for target in targets():
         assert deployment.credentials.put(target)
+    for policy in policies():
+        assert deployment.policies.put(policy)
     return Stage(estate, members, Snapshot(ground.tables(), deployment._reads))
+
+
+def policies() -> Iterator[Policy]:
+    """Of every registry, of no tag that is there."""
+    for place in PLACES.values():
+        scope = registry_scope(place.account, place.registry)
+        yield Policy(scope, IMMUTABLE_TAGS, IMMUTABLE)
+        yield Policy(scope, RETENTION, {"days": 7})
 
 
 def targets() -> Iterator[Credential]:

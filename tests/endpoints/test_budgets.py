@@ -113,7 +113,7 @@ def test_a_pull_is_noted_again_a_day_later_and_not_before(
 
 
 @pytest.mark.parametrize("head_carries_body", [True, False])
-def test_head_is_no_pull(deploy: Callable[..., Deployment], head_carries_body: bool) -> None:
+def test_head_is_no_pull(deploy: Callable[..., Deployment], *, head_carries_body: bool) -> None:
     driver = Driver(deploy(head_carries_body=head_carries_body))
     driver.log_in()
     digest = driver.push_image("v1")

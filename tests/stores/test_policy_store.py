@@ -55,3 +55,15 @@ def test_one_of_many_that_replace_a_policy_at_once_does(on_engines: Deployment, 
     won = race([lambda one=one: policies.put(one) for one in others])
     assert won.count(True) == 1
     assert policies.get(outer.scope, outer.kind) == others[won.index(True)]
+
+
+def test_the_repository_of_a_registrys_bare_name_has_the_policy_of_the_registry(
+    deployment: Deployment, repository: Repository, outer: Policy
+) -> None:
+    """Its scope is the registry's: one row, which DynamoDB refuses to be asked for twice."""
+    bare = Repository(repository.account, repository.registry)
+    assert deployment.policies.of(bare, IMMUTABLE_TAGS) is None
+    assert deployment.policies.put(outer)
+    assert deployment.policies.of(bare, IMMUTABLE_TAGS) == outer
+    found = deployment.services.manifests.rows.survey(bare, None, ["v1"], [], [])
+    assert found.immutable == outer

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ccr.cli.arguments import Force, Limit
+from ccr.cli.commands import deletion
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.paths import path
 from ccr.cli.printing import column
@@ -36,9 +37,15 @@ def describe(session: Session, repository: Repository) -> None:
 
 
 @command(app, "delete")
-def delete(session: Session, repository: Repository, *, force: Force = False) -> None:
-    """Delete a repository that holds no images."""
-    params = {"force": "true"} if force else {}
+def delete(
+    session: Session,
+    repository: Repository,
+    *,
+    force: Force = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Nothing of it can be restored.")] = False,
+) -> None:
+    """Delete a repository that holds no images; with --force those too, which can be restored for a time."""
+    params = {name: "true" for name, is_on in (("force", force), ("purge", purge)) if is_on}
     session.api.delete(_path(session, repository), **params)
     session.done(f"deleted the repository {repository}", deleted=repository)
 
@@ -58,11 +65,18 @@ def list_tags(session: Session, repository: Repository, limit: Limit = None) -> 
 @command(tags, "delete")
 def delete_tag(
     session: Session,
-    image: Annotated[str, typer.Argument(help="dev/app:1.0; or dev/app@sha256:… for all its tags too.")],
+    image: Annotated[
+        str, typer.Argument(help="dev/app:1.0; dev/app:'pr-*'; or dev/app@sha256:… for all its tags too.")
+    ],
+    *,
+    older_than: deletion.OlderThan = "",
+    dry_run: deletion.DryRun = False,
+    yes: deletion.Yes = False,
+    force: deletion.Forced = False,
 ) -> None:
-    """Delete a tag; or by its digest, the image and every tag of it.
+    """Delete a tag; tags by a pattern; or by its digest, the image and every tag of it.
 
-    Blobs stay: other images may share them.
+    Blobs stay: other images may share them. By a pattern, what would go is shown and asked about first.
     """
     from ccr.cli.transfer.distribution import Distribution  # noqa: PLC0415 - HTTP takes a while to import
     from ccr.cli.transfer.reference import parse_reference  # noqa: PLC0415
@@ -71,6 +85,14 @@ def delete_tag(
     bare = session.connection.bare(image)
     if ":" not in bare:
         raise typer.BadParameter(f"which tag of {image}? dev/app:1.0")
+    if "*" in bare or older_than or dry_run or force:
+        repository, chosen = deletion.choice(session, image)
+        asks = "*" in bare and not yes
+        if "pattern" in chosen and "*" not in bare and not older_than:
+            chosen = {"references": [chosen["pattern"]]}
+        asked = deletion.Asked(older_than, is_dry_run=dry_run, asks=asks, force=force)
+        deletion.delete_chosen(session, repository, chosen, asked)
+        return
     target = parse_reference(bare)
     try:
         Distribution(session.connection, target.repository, Patience()).delete(target.manifest)

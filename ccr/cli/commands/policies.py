@@ -1,0 +1,74 @@
+"""`ccr policy`: immutable tags, and how long what is deleted is kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ccr.cli.arguments import IfMatch
+from ccr.cli.paths import path
+from ccr.cli.printing import column
+from ccr.cli.session import Session, command
+
+app = typer.Typer(no_args_is_help=True, help="Policies of a registry, or of one of its repositories.")
+Scope = Annotated[str, typer.Argument(metavar="NAME", help="A registry (prod) or a repository (prod/api).")]
+Off = Annotated[bool, typer.Option("--off", help="Take the policy away.")]
+PATTERNS = (column("patterns"), ("except", lambda one: " ".join(one["except"])))
+DAYS = (column("days"),)
+
+
+@app.callback()
+def about_policies() -> None:
+    """Policies of a registry, or of one of its repositories, which come first."""
+
+
+@command(app, "immutable-tags")
+def immutable_tags(
+    session: Session,
+    name: Scope,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(help="Tags that stay what they are: 'v*'. None: show the policy.", show_default=False),
+    ] = None,
+    *,
+    exceptions: Annotated[
+        list[str] | None,
+        typer.Option("--except", metavar="PATTERN", help="That may move all the same: '*-rc*'."),
+    ] = None,
+    off: Off = False,
+    if_match: IfMatch = "",
+) -> None:
+    """Show or set which tags can neither be pushed over nor deleted."""
+    place = path("policies", session.connection.bare(name), "immutable-tags")
+    if off:
+        session.api.delete(place, if_match)
+        session.done(f"the tags of {name} may move", removed=name)
+    elif patterns:
+        body = {"patterns": patterns, "except": exceptions or []}
+        session.show(session.api.put(place, body, if_match), PATTERNS)
+    else:
+        session.show(session.api.get(place), PATTERNS)
+
+
+@command(app, "retention")
+def retention(
+    session: Session,
+    name: Scope,
+    days: Annotated[
+        int | None,
+        typer.Argument(min=0, max=365, help="0: nothing is kept. None: show it.", show_default=False),
+    ] = None,
+    *,
+    off: Off = False,
+    if_match: IfMatch = "",
+) -> None:
+    """Show or set for how many days what is deleted from now on can be restored."""
+    place = path("policies", session.connection.bare(name), "retention")
+    if off:
+        session.api.delete(place, if_match)
+        session.done(f"{name} keeps what is deleted as its registry or the deployment says", removed=name)
+    elif days is not None:
+        session.show(session.api.put(place, {"days": days}, if_match), DAYS)
+    else:
+        session.show(session.api.get(place), DAYS)
