@@ -12,6 +12,7 @@ from ccr.cli.commands import (
     accounts,
     audit,
     credentials,
+    gc,
     images,
     kubernetes,
     login,
@@ -31,7 +32,7 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "promote"),
-    *("pull-secret", "audit", "run", "gateway", "capability-key"),
+    *("gc", "pull-secret", "audit", "run", "gateway", "capability-key"),
 )
 
 
@@ -90,6 +91,7 @@ command(app, "pull", panel=IMAGES)(pull.pull)
 app.add_typer(images.app, name="repository", rich_help_panel=IMAGES)
 app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
+app.add_typer(gc.app, name="gc", rich_help_panel=USING)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.command("run", rich_help_panel=USING)(serving.run)

@@ -29,7 +29,7 @@ from chalicelib.identity.audit import Record
 from chalicelib.identity.grants import Principal
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.sign_in import LockedError, SignedIn
-from chalicelib.management import credentials, forms, images, tenancy, uploads
+from chalicelib.management import credentials, forms, garbage, images, tenancy, uploads
 from chalicelib.management.document import openapi
 from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
 from chalicelib.management.services import Caller, ManagementServices
@@ -46,7 +46,7 @@ _DOCUMENT: Final = f"{PREFIX}/openapi.json"
 _UPLOADS: Final = f"{PREFIX}/uploads"
 
 
-_ROUTERS: Final = (tenancy.router, credentials.router, images.router, uploads.router)
+_ROUTERS: Final = (tenancy.router, credentials.router, images.router, uploads.router, garbage.router)
 _TURN: Final = threading.Lock()
 
 

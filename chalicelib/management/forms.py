@@ -19,6 +19,7 @@ NAME: Final = f"^{_INNER}$"
 REGISTRY_NAME: Final = f"^{_COMPONENT}$"
 REPOSITORY_NAME: Final = f"^{_PATH}$"
 SHA256: Final = "^sha256:[a-f0-9]{64}$"
+DIGEST: Final = f"^{_DIGEST}$"
 CREDENTIAL_ID: Final = "^[a-z0-9]([a-z0-9._+@-]*[a-z0-9])?$"
 PROJECT_OF_ROLE: Final = rf"^(\*|{_INNER})$"
 GRANT_PATTERN: Final = rf"^{_COMPONENT}(/[a-z0-9._*-]+)*$"
@@ -35,6 +36,7 @@ _WORDS: Final = {
     REGISTRY_NAME: "takes a-z, 0-9 and . _ - (inside), at most 63, and no slash",
     REPOSITORY_NAME: "takes segments of a-z, 0-9 and . _ - (inside) with slashes between",
     SHA256: "takes sha256: and 64 of 0-9 and a-f",
+    DIGEST: "takes sha256: and 64, or sha512: and 128 of 0-9 and a-f",
     CREDENTIAL_ID: "takes a-z, 0-9 and . _ + @ - (inside), at most 128",
     PROJECT_OF_ROLE: "takes the name of a project, or * for all",
     GRANT_PATTERN: "takes a registry's name and, after a slash, a repository in which * is any text: prod/*",

@@ -21,9 +21,11 @@ from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.problems import ProblemError
 from chalicelib.registry.changes import Actor
+from chalicelib.registry.collection import Report
 from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
+from chalicelib.registry.holders import Holders
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.spec.reference import Repository
@@ -58,6 +60,9 @@ class ManagementServices:
     answers: AnswerStore
     direct: DirectUploads
     opening: Opening
+    holders: Holders
+    # Of an account, for so many seconds, on behalf of somebody.
+    collect: Callable[[str, float, Actor], Report]
     token_of: Callable[[str], Principal | None]
 
 
