@@ -23,6 +23,7 @@ from chalicelib.spec.digest import Digest
 
 router = Router()  # type: ignore[no-untyped-call]
 DigestPath = Annotated[str, Path(min_length=71, max_length=135, pattern=DIGEST)]
+RunAfter = Annotated[str, Query(max_length=24, pattern=r"^([0-9]{15}-[0-9a-f]{8})?$")]
 SECONDS: Final = 20
 DAYS: Final = 31
 LOOK_AT: Final = 10_000
@@ -100,10 +101,7 @@ def run_collection() -> Response[CollectionMade]:
 
 
 @router.get("/collections", tags=["collections"])
-def list_collections(
-    limit: PageLimit = 50,
-    after: Annotated[str, Query(max_length=24, pattern=r"^([0-9]{15}-[0-9a-f]{8})?$")] = "",
-) -> Page[CollectionOut]:
+def list_collections(limit: PageLimit = 50, after: RunAfter = "") -> Page[CollectionOut]:
     """Runs of the last 31 days that freed something of the account, newest first."""
     services, by = services_of(router.context), caller_of(router.context).credential
     _require(by.may(WRITE_PROJECT), "read what was collected of this account")

@@ -12,6 +12,7 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from tests.access.caller import Caller, Reply
 from tests.access.estate import IMAGE, Estate, Image, pushed, put
+from tests.support.content import UNKNOWN
 
 LISTED: Final = 200
 
@@ -250,6 +251,7 @@ class Place:
             "registry": self.registry,
             "robot": self.robot,
             "user": self.user,
+            "digest": UNKNOWN,
         }
 
 
@@ -340,6 +342,11 @@ ACCOUNT_OPERATIONS: Final = (
 OWN_OPERATIONS: Final = (
     Operation("whoami", "GET /whoami", 200),
     Operation("read audit", "GET /audit", 200),
+    Operation("collect", "POST /collections", 201),
+    Operation("list collections", "GET /collections", 200),
+    Operation("plan collection", "GET /collections/next", 200),
+    # Of a digest that nobody has, which only those learn who may read everything.
+    Operation("explain blob", "GET /holders/{digest}", 404),
     Operation("make account", "POST /accounts", 201, "", {"id": "newacc", "owner": "newacc-owner"}),
     Operation("make project", "POST /projects", 201, "", {"name": "newproj"}),
     Operation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.cli.terminal import Terminal
 from tests.support.client import Client
-from tests.support.content import image
+from tests.support.content import digest_of, image
 
 
 def test_a_blob_is_held_by_the_tag_of_its_image_and_then_kept_by_its_deletion(
@@ -13,7 +13,7 @@ def test_a_blob_is_held_by_the_tag_of_its_image_and_then_kept_by_its_deletion(
     own = client.about(f"{dev}/app")
     pushed = image(f"held in {dev}".encode())
     own.push(pushed, "1.0")
-    blob = next(iter(pushed.blobs))
+    blob = digest_of(pushed.blobs[0])
     told = terminal.ccr("gc", "plan", blob).out
     assert f"held by tag {dev}/app:1.0, manifest {pushed.digest}, since" in told
     document = terminal.ask("gc", "plan", blob)
