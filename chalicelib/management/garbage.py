@@ -85,6 +85,7 @@ class ExplanationOut(BaseModel):
     held_by: list[HolderOut]
     kept_by: list[KeeperOut] = Field(description="deleted manifests that can be restored")
     waiting: list[WaitingOut] = Field(description="repositories that have it and no manifest for it")
+    unnamed: int = Field(description="how many repositories have it to which no manifest was pushed yet")
     unreferenced_since: datetime | None
     goes_at: datetime | None = Field(description="if nothing changes; none while something holds it")
     complete: bool = Field(description="false: there are more holders than are shown")
@@ -149,6 +150,7 @@ def explain_blob(digest: DigestPath) -> ExplanationOut:
             WaitingOut(repository=one.repository.name, since=moment(one.since), until=moment(one.due))
             for one in told.waiting
         ],
+        unnamed=max(told.unnamed, 0) if told.is_complete else 0,
         unreferenced_since=moment(told.idle) if told.due else None,
         goes_at=moment(told.due) if told.due else None,
         complete=told.is_complete,

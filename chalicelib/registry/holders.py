@@ -57,6 +57,7 @@ class Waiting:
 class Explanation:
     """`due` is when the blob goes, if nothing changes; 0 while something holds it.
 
+    `unnamed`: so many repositories have it that are in no list, for no manifest was ever pushed to them.
     `is_complete`: everything was looked at, so that there is nothing else.
     """
 
@@ -68,6 +69,7 @@ class Explanation:
     holders: list[Holder] = field(default_factory=list)
     keepers: list[Keeper] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
+    unnamed: int = 0
     is_complete: bool = True
 
 
@@ -105,16 +107,18 @@ class Holders:
         blob = self.links.blob(account, digest)
         if blob is None:
             raise unknown_blob(digest)
-        told = Explanation(digest, blob.size, blob.references, blob.idle)
+        told = Explanation(digest, blob.size, blob.references, blob.idle, unnamed=blob.references)
         for number, repositories in enumerate(_hundreds(self.rows.repositories(account))):
             if number * 100 >= REPOSITORIES_LIMIT or len(told.holders) >= HOLDERS_LIMIT:
                 told.is_complete = False
                 return told
-            for repository, link in self.rows.links(repositories, digest):
+            found = self.rows.links(repositories, digest)
+            told.unnamed -= len(found)
+            for repository, link in found:
                 self._about_link(told, repository, link)
             for repository in repositories:
                 told.keepers += self.rows.keeping(repository, digest)
-        if not (told.holders or told.keepers or told.waiting) and blob.idle:
+        if not (told.links or told.keepers) and blob.idle:
             told.due = blob.idle + self.collector.url_seconds
         return told
 

@@ -35,7 +35,9 @@ def test_every_way_to_a_blob_is_told(late: Deployment, repository: Repository) -
     child = put_image(late, repository, contents, "1.4")
     index = put_index(late, repository, child, "multi")
     other = Repository(repository.account, f"{repository.registry}/other")
-    assert late.services.blobs.mount(other, blob, repository)
+    put_image(late, other, contents[:1], "latest")
+    for one in (other, Repository(repository.account, f"{repository.registry}/unnamed")):
+        assert late.services.blobs.mount(one, blob, repository)
     deleted = put_image(late, repository, [contents[1]], "gone")
     late.services.manifests.delete(repository, deleted)
     told = holders(late).explain(repository.account, blob)
@@ -45,7 +47,7 @@ def test_every_way_to_a_blob_is_told(late: Deployment, repository: Repository) -
     }
     assert [(one.repository, one.manifest) for one in told.keepers] == [(repository, deleted)]
     assert [one.repository for one in told.waiting] == [other]
-    assert (told.due, told.links, told.is_complete) == (0, 2, True)
+    assert (told.due, told.links, told.unnamed, told.is_complete) == (0, 3, 1, True)
     assert all(one.since for one in told.holders)
 
 

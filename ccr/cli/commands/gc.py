@@ -83,6 +83,8 @@ def _explained(told: Document) -> Iterator[str]:
             f"in {one['repository']} with no manifest since {moment(one['since'])}, "
             f"leaves it at {moment(one['until'])}"
         )
+    if told["unnamed"]:
+        yield f"in {told['unnamed']} more repositories, to which no manifest was pushed yet"
     if told["goes_at"]:
         yield f"unreferenced since {moment(told['unreferenced_since'])}, goes at {moment(told['goes_at'])}"
     if not told["complete"]:
