@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel, Field
 
 from chalicelib.identity.audit import Record
-from chalicelib.identity.refusals import Reason, RefusedError
+from chalicelib.identity.refusals import Reason, RefusedError, not_found
 from chalicelib.identity.roles import EVERY_PROJECT, READ, WRITE_PROJECT
 from chalicelib.management.forms import DIGEST
 from chalicelib.management.paging import Page, PageLimit
@@ -130,6 +130,8 @@ def explain_blob(digest: DigestPath) -> ExplanationOut:
     services, by = services_of(router.context), caller_of(router.context).credential
     _require(by.may(READ, EVERY_PROJECT), "read everything of this account")
     told = services.holders.explain(by.account, Digest.parse(digest))
+    if told is None:
+        raise not_found("blob", digest)
     return ExplanationOut(
         digest=told.digest,
         size=told.size,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from chalicelib.registry.blobs import unknown_blob
 from chalicelib.registry.collection import Collector, IdleBlob, IdleLink, IdleRow
 from chalicelib.registry.stores import Link, LinkStore, TagStore
 from chalicelib.spec.digest import Digest
@@ -102,11 +101,11 @@ class Holders:
     tags: TagStore
     collector: Collector
 
-    def explain(self, account: str, digest: Digest) -> Explanation:
-        """Raises BLOB_UNKNOWN (404)."""
+    def explain(self, account: str, digest: Digest) -> Explanation | None:
+        """None: the account has no such blob."""
         blob = self.links.blob(account, digest)
         if blob is None:
-            raise unknown_blob(digest)
+            return None
         told = Explanation(digest, blob.size, blob.references, blob.idle, unnamed=blob.references)
         for number, repositories in enumerate(_hundreds(self.rows.repositories(account))):
             if number * 100 >= REPOSITORIES_LIMIT or len(told.holders) >= HOLDERS_LIMIT:

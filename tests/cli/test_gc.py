@@ -51,4 +51,4 @@ def test_a_run_says_what_it_freed_and_frees_nothing_young(
 
 
 def test_a_digest_that_nobody_has_is_not_found(terminal: Terminal) -> None:
-    assert terminal.try_ccr("gc", "plan", f"sha256:{'0' * 64}").exit_code == 4
+    assert terminal.try_ccr("gc", "plan", f"sha256:{'0' * 64}").exit_code == 5

@@ -41,6 +41,7 @@ def test_every_way_to_a_blob_is_told(late: Deployment, repository: Repository) -
     deleted = put_image(late, repository, [contents[1]], "gone")
     late.services.manifests.delete(repository, deleted)
     told = holders(late).explain(repository.account, blob)
+    assert told
     assert {(one.tags, one.path) for one in told.holders} == {
         (("1.4",), (child,)),
         (("multi",), (index, child)),
@@ -55,6 +56,7 @@ def test_when_a_blob_goes_is_when_it_goes(late: Deployment, repository: Reposito
     digest = upload(late, repository, b"nobody's")
     late.services.blobs.delete(repository, digest)
     told = holders(late).explain(repository.account, digest)
+    assert told
     pass_time(late, told.due - late.clock() - 5)
     assert not collect(late, repository.account, wait=6).blobs
     assert collect(late, repository.account).blobs == 1
