@@ -27,7 +27,7 @@ ACCOUNT = "default"
 PUSHERS = 8
 REPOSITORIES = [Repository(ACCOUNT, f"soak/pusher-{number}") for number in range(PUSHERS)]
 # Longer than a push takes on a busy machine, or few would succeed.
-GRACE = 6
+GRACE = 12
 URL_SECONDS = 2
 TRASH_SECONDS = 4
 SESSION_SECONDS = 8
