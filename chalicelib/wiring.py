@@ -184,11 +184,13 @@ class Deployment:
     @functools.cached_property
     def _management(self) -> ManagementApi:
         """Imports what only the management function needs, 0.3 s of CPU, when it is first asked for."""
+        from chalicelib.aws.holder_store import DynamoHolderStore  # noqa: PLC0415
         from chalicelib.aws.listing_store import DynamoListingStore  # noqa: PLC0415
         from chalicelib.management.api import ManagementApi  # noqa: PLC0415
         from chalicelib.management.seals import Seals  # noqa: PLC0415
         from chalicelib.management.services import ManagementServices  # noqa: PLC0415
         from chalicelib.registry.deletion import BulkDeletion  # noqa: PLC0415
+        from chalicelib.registry.holders import Holders  # noqa: PLC0415
 
         services, tables = self.services, self._tables
         return ManagementApi(
@@ -212,6 +214,13 @@ class Deployment:
                 undo=self.undo,
                 deletion=BulkDeletion(services.manifests, DynamoListingStore(tables)),
                 policies=self.policies,
+                holders=Holders(
+                    DynamoHolderStore(tables, self._reads),
+                    services.blobs.links,
+                    services.manifests.tags,
+                    self.collector,
+                ),
+                collect=self._collect_some,
                 token_of=functools.partial(by_token, services),
                 fsck=self.fsck,
                 seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
@@ -359,10 +368,13 @@ class Deployment:
         """Go on looking through the bucket for what no row names, for less than `seconds`."""
         return self.sweeper.run(self.clock() + seconds - COLLECTOR_RESERVE_SECONDS)
 
-    def collect(self, seconds: float, account: str | None = None, actor: Actor = COLLECTOR) -> Report:
+    def collect(self, seconds: float) -> Report:
         """Free what is due, for less than `seconds`; the audit trail of each account tells what went."""
+        return self._collect_some(None, seconds - COLLECTOR_RESERVE_SECONDS, COLLECTOR)
+
+    def _collect_some(self, account: str | None, seconds: float, actor: Actor) -> Report:
         at = self.clock()
-        report = self.collector.run(at + seconds - COLLECTOR_RESERVE_SECONDS, account)
+        report = self.collector.run(at + seconds, account)
         for owner, freed in report.accounts.items():
             if owner and freed:
                 record = Record(owner, int(at * 1000), actor.id, "collect", "", actor.address)

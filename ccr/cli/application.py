@@ -14,6 +14,7 @@ from ccr.cli.commands import (
     credentials,
     deletion,
     fsck,
+    gc,
     images,
     kubernetes,
     lifecycle,
@@ -37,7 +38,7 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
-    *("quota", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
+    *("quota", "gc", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
 )
 
 
@@ -104,6 +105,7 @@ app.add_typer(lifecycle.app, name="lifecycle", rich_help_panel=IMAGES)
 command(app, "restore", panel=IMAGES)(undo.restore)
 app.add_typer(undo.trash, name="trash", rich_help_panel=IMAGES)
 app.add_typer(policies.app, name="policy", rich_help_panel=IMAGES)
+app.add_typer(gc.app, name="gc", rich_help_panel=USING)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)

@@ -33,6 +33,7 @@ from chalicelib.management import (
     checks,
     credentials,
     forms,
+    garbage,
     images,
     lifecycle,
     policies,
@@ -68,6 +69,7 @@ _ROUTERS: Final = (
     lifecycle.router,
     undo.router,
     policies.router,
+    garbage.router,
 )
 _TURN: Final = threading.Lock()
 

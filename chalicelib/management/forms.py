@@ -19,13 +19,13 @@ NAME: Final = f"^{_INNER}$"
 REGISTRY_NAME: Final = f"^{_COMPONENT}$"
 REPOSITORY_NAME: Final = f"^{_PATH}$"
 SHA256: Final = "^sha256:[a-f0-9]{64}$"
+DIGEST: Final = f"^{_DIGEST}$"
 CREDENTIAL_ID: Final = "^[a-z0-9]([a-z0-9._+@-]*[a-z0-9])?$"
 PROJECT_OF_ROLE: Final = rf"^(\*|{_INNER})$"
 GRANT_PATTERN: Final = rf"^{_COMPONENT}(/[a-z0-9._*-]+)*$"
 SOURCE: Final = f"^{_PATH}(:{_TAG}|@{_DIGEST})?$"
 TARGET: Final = f"^{_PATH}(:{_TAG})?$"
 TAG: Final = f"^{_TAG}$"
-DIGEST: Final = f"^{_DIGEST}$"
 TAG_REFERENCE: Final = f"^({_TAG}(@{_DIGEST})?|{_DIGEST})$"
 ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
 # Without a *, or with a name beyond the first separator before it.
@@ -41,13 +41,13 @@ _WORDS: Final = {
     REGISTRY_NAME: "takes a-z, 0-9 and . _ - (inside), at most 63, and no slash",
     REPOSITORY_NAME: "takes segments of a-z, 0-9 and . _ - (inside) with slashes between",
     SHA256: "takes sha256: and 64 of 0-9 and a-f",
+    DIGEST: "takes sha256: and 64, or sha512: and 128 of 0-9 and a-f",
     CREDENTIAL_ID: "takes a-z, 0-9 and . _ + @ - (inside), at most 128",
     PROJECT_OF_ROLE: "takes the name of a project, or * for all",
     GRANT_PATTERN: "takes a registry's name and, after a slash, a repository in which * is any text: prod/*",
     SOURCE: "takes a repository with a tag or a digest: prod/app:1.0",
     TARGET: "takes a repository, and a tag unless the source's is kept: prod/app:1.0",
     TAG: "takes a-z, A-Z, 0-9 and . _ -, at most 128",
-    DIGEST: "takes sha256: and 64 of 0-9 and a-f, or sha512: and 128",
     TAG_REFERENCE: "takes a tag, a digest, or tag@digest",
     ISSUER: "takes an https:// URL",
     SUBJECT: "takes a text that is not all *",

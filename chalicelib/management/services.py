@@ -22,11 +22,13 @@ from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.problems import ProblemError
 from chalicelib.management.seals import Seals
 from chalicelib.registry.changes import Actor
+from chalicelib.registry.collection import Report
 from chalicelib.registry.deletion import BulkDeletion
 from chalicelib.registry.direct import DirectUploads
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.fsck import Fsck
+from chalicelib.registry.holders import Holders
 from chalicelib.registry.lifecycle_run import Lifecycle
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.policies import PolicyStore
@@ -74,6 +76,9 @@ class ManagementServices:
     undo: Undo
     deletion: BulkDeletion
     policies: PolicyStore
+    holders: Holders
+    # Of an account, for so many seconds, on behalf of somebody.
+    collect: Callable[[str, float, Actor], Report]
     token_of: Callable[[str], Principal | None]
     fsck: Fsck
     seals: Seals

@@ -187,6 +187,17 @@ class Collector:
         yield partial(found.sessions, shard, now), self._sessions
         yield partial(found.buried, shard), self._objects
 
+    def listed(self, account: str) -> Iterator[IdleBlob | IdleLink | IdleRow]:
+        """What of an account is due now, and was not in use when the lists were written."""
+        now = int(self.clock())
+        for shard in self.shards:
+            for page in self.found.blobs(shard, now - self.url_seconds):
+                yield from (one for one in page if one.account == account and not one.is_used)
+            for page in self.found.links(shard, now - self.grace):
+                yield from (one for one in page if one.repository.account == account and not one.references)
+            for page in self.found.trash(shard, now):
+                yield from (one for one in page if one.repository.account == account)
+
     def _work(self, run: _Run, pages: Callable[[], Pages], work: Work) -> bool:
         """False: time is up, or too much fails."""
         listed = pages()

@@ -13,6 +13,7 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from tests.access.caller import Caller, Reply
 from tests.access.estate import IMAGE, Estate, Image, pushed, put
+from tests.support.content import UNKNOWN
 
 LISTED: Final = 200
 
@@ -331,6 +332,7 @@ class Place:
             "scope": self.registry,
             "robot": self.robot,
             "user": self.user,
+            "digest": UNKNOWN,
         }
 
 
@@ -456,6 +458,11 @@ OWN_OPERATIONS: Final = (
     Operation("check", "POST /checks", 200, "", {}),
     # The finding is forged, which only those learn who may mend.
     Operation("repair", "POST /checks/repairs", 422, "", {"findings": [FORGED]}),
+    Operation("collect", "POST /collections", 201),
+    Operation("list collections", "GET /collections", 200),
+    Operation("plan collection", "GET /collections/next", 200),
+    # Of a digest that nobody has, which only those learn who may read everything.
+    Operation("explain blob", "GET /holders/{digest}", 404),
     Operation("make account", "POST /accounts", 201, "", {"id": "newacc", "owner": "newacc-owner"}),
     Operation("make project", "POST /projects", 201, "", {"name": "newproj"}),
     Operation(

@@ -20,6 +20,8 @@ from ccr.engines.process import Engine
 from ccr.local import Place, banner, engines, registry_environment, set_administrator
 from ccr.state import Secrets, lock, remember_engines
 from chalicelib.config import Settings, SettingsError
+from tests.management.direct_client import eventually
+from tests.support.client import Client
 from tests.support.process import running_registry
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +35,31 @@ def test_defaults_are_this_machine_port_5000_and_embedded_engines() -> None:
 
 def test_every_setting_is_read() -> None:
     told = {"CCR_HOST": "0.0.0.0", "CCR_PORT": "0", "CCR_DATA": "~/images", "CCR_ENGINES": "real"}
-    told["CCR_CONNECTIONS"] = "7"
-    assert Place.from_environment(told) == Place("0.0.0.0", 0, Path.home() / "images", "real", 7)
+    told |= {"CCR_CONNECTIONS": "7", "CCR_COLLECT_SECONDS": "0"}
+    assert Place.from_environment(told) == Place("0.0.0.0", 0, Path.home() / "images", "real", 7, 0)
+
+
+@pytest.mark.parametrize("value", ["-1", "often", "1.5"])
+def test_an_interval_that_is_none_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="CCR_COLLECT_SECONDS takes"):
+        Place.from_environment({"CCR_COLLECT_SECONDS": value})
+
+
+def test_garbage_is_collected_while_the_registry_runs(tmp_path: Path) -> None:
+    often = {"CCR_COLLECT_SECONDS": "1", "CCR_GRACE_SECONDS": "1"}
+    with running_registry(tmp_path, environ=often) as registry:
+        client = Client(registry.url, registry.username, registry.password, "dev/app")
+        digest = client.push_blob(b"named by no manifest")
+        login = registry.username, registry.password
+        url = f"{registry.url}/api/v1/collections"
+
+        def has_run() -> bool:
+            return bool(requests.get(url, auth=login, timeout=60).json()["items"])
+
+        assert eventually(has_run)
+        runs = requests.get(url, auth=login, timeout=60).json()["items"]
+        assert [(one["actor"], one["links"]) for one in runs] == [("collector", 1)]
+        assert client.head(f"blobs/{digest}").status_code == 404
 
 
 @pytest.mark.parametrize("name", ["CCR_HOST", "CCR_PORT", "CCR_DATA", "CCR_ENGINES", "CCR_CONNECTIONS"])

@@ -13,7 +13,7 @@ from ccr.cli.session import Session, note
 
 SHOWN = 100
 ACTIONS = (
-    *("login", "push", "tag", "untag", "delete", "promote"),
+    *("login", "push", "tag", "untag", "delete", "promote", "collect"),
     *(f"api {method}" for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
 )
 
