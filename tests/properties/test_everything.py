@@ -154,8 +154,19 @@ class EverythingMachine(RuleBasedStateMachine):
             running.rivals |= {key for key, _ in other.possible}
         self.model.begin(possible)
         self.running.append(running)
+        self.widen()
         self.settle(running)
         return running
+
+    def widen(self) -> None:
+        """What is under way may do more, with what others do and as time passes."""
+        for one in self.running:
+            later = set(KINDS[one.kind].possible(one.about)) - one.possible
+            one.possible |= later
+            self.model.begin(later)
+            for other in self.running:
+                if other is not one:
+                    other.rivals |= {key for key, _ in later}
 
     def step(self, running: Running, fate: Fate = Fate.WELL) -> None:
         waits_for = running.operation.waiting
@@ -265,15 +276,7 @@ class EverythingMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from(SECONDS))
     def pass_time(self, seconds: int) -> None:
         self.registry.now += seconds
-        for one in self.running:
-            about = one.about
-            later = set(KINDS[one.kind].possible(about)) - one.possible
-            if one.kind == "collect":
-                one.possible |= later
-                self.model.begin(later)
-                for other in self.running:
-                    if other is not one:
-                        other.rivals |= {key for key, _ in later}
+        self.widen()
 
     @rule(limit=st.sampled_from([NARROW, ROOM, ROOM]))
     def set_limit(self, limit: int) -> None:

@@ -140,7 +140,7 @@ def check_buried(memory: Memory) -> None:
     named = {blob.storage_key for blob in memory.blobs.values()}
     named |= {row.storage_key for row in memory.manifests.values() if row.storage_key}
     named |= {row.storage_key for row in memory.trash.values() if row.storage_key and row.state != STAGING}
-    assert not named & memory.buried
+    assert not named & memory.buried, f"{named & memory.buried} are to be deleted, and can be had"
 
 
 def check_trash(memory: Memory) -> None:
