@@ -107,10 +107,13 @@ class Trash:
         if row.held <= STEP - 1 - len(guards) and row.state != RELEASING:
             return not self.transactions.write([*self._removal(repository, row, due), *guards])
         if row.state != RELEASING:
-            move = MoveTrash(repository, row.digest, (row.state, row.held), (RELEASING, row.held), due=due)
+            # While it is staged, its bytes are those of the manifest that still is there.
+            left = replace(row, storage_key=None) if row.state == STAGING else None
+            before, after = (row.state, row.held), (RELEASING, row.held)
+            move = MoveTrash(repository, row.digest, before, after, row=left, due=due)
             if self.transactions.write([move, *guards]):
                 return False
-            row = replace(row, state=RELEASING)
+            row = replace(left or row, state=RELEASING)
         while row.held > STEP - 1:
             after = (RELEASING, row.held - (STEP - 1))
             batch = row.blobs[after[1] : row.held]

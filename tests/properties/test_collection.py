@@ -436,3 +436,18 @@ def test_the_report_says_what_of_each_kind_went() -> None:
     assert (total.blobs, total.bytes) == (len(BLOBS), sizes)
     assert (total.manifests, total.trash, total.uploads) == (1, 1, 1)
     assert total.links == len(BLOBS)
+
+
+def test_what_a_deletion_in_many_steps_that_died_kept_is_given_back_without_the_bytes_of_its_image() -> None:
+    """They are an object, which the image still names."""
+    registry = RegistryInMemory()
+    push(registry, BIG_OTHER, "latest")
+    operation = Operation("delete", partial(registry.manifests.delete, REPOSITORY, BIG_OTHER.digest))
+    key = REPOSITORY.name, BIG_OTHER.digest
+    while key not in registry.memory.trash or not registry.memory.trash[key].held:
+        operation.step()
+    operation.step(Fate.DIE_BEFORE)
+    registry.now += 3700
+    collect(registry, 2)
+    assert not registry.memory.trash
+    assert registry.manifests.get(REPOSITORY, "latest").raw == BIG_OTHER.manifest.raw
