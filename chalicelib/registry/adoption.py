@@ -10,7 +10,7 @@ from typing import Final
 
 from chalicelib.registry.blobs import Blobs, unknown_blob
 from chalicelib.registry.changes import Actor, EndUpload
-from chalicelib.registry.stores import Link, Staged, StagedStore
+from chalicelib.registry.stores import Link, Staged, StagedStore, UploadRow
 from chalicelib.registry.uploads import LEASE_SECONDS, Uploads
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -75,16 +75,24 @@ class Adoption:
         one = self.staged.named(key) if self.staged else None
         if self.staged is None or one is None:
             return
-        self._adopt(self.staged, one)
+        try:
+            self._adopt(self.staged, one)
+        except RegistryError as error:
+            if error.code is not ErrorCode.DENIED:
+                raise
         row = self.uploads.sessions.get(one.session)
         if row is not None and row.repository == one.repository and row.expires > self.clock():
             return  # somebody may still publish these bytes
+        self._drop(one, row)
+
+    def _drop(self, one: Staged, row: UploadRow | None) -> None:
+        """End its session, and delete the object unless it was published before that."""
         if row is not None and row.repository == one.repository:
             self.uploads.end(row.session)
         # A session and its blob change in one transaction, so what is read after its end is final.
         kept = self.blobs.links.blob(one.repository.account, one.digest)
-        if kept is None or kept.storage_key != key:
-            self.blobs.objects.delete(key)
+        if kept is None or kept.storage_key != one.key:
+            self.blobs.objects.delete(one.key)
 
     def _adopt(self, staged: StagedStore, one: Staged) -> bool:
         now = int(self.clock())
@@ -96,7 +104,14 @@ class Adoption:
             _LOG.warning("S3 does not vouch for the digest of a staged object of session %s", one.session)
             return False
         link = Link(one.digest, size, one.key)
-        if not self.blobs.publish(one.repository, link, EndUpload(one.session, _WRITER)):
+        try:
+            is_published = self.blobs.publish(one.repository, link, EndUpload(one.session, _WRITER))
+        except RegistryError as error:
+            # What has no room must not wait for it: its event came already, and nobody would delete it.
+            if error.code is ErrorCode.DENIED:
+                self._drop(one, row)
+            raise
+        if not is_published:
             return self._has(one)
         self.uploads.delete_bytes(row)
         return True

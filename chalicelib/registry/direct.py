@@ -63,8 +63,10 @@ class DirectUploads:
         return any(self.blobs.mount(repository, digest, source) for source in sources)
 
     def open(self, repository: Repository, digest: Digest, size: int) -> DirectRow:
-        """Raises DIGEST_INVALID, SIZE_INVALID (422)."""
+        """Raises DIGEST_INVALID, SIZE_INVALID (422), DENIED (403) before bytes travel that have no room."""
         _check(digest, size)
+        if self.blobs.links.blob(repository.account, digest) is None:
+            self.blobs.quota.make_room(repository.account, size)
         session = f"direct-{secrets.token_hex(16)}"
         is_put = size <= PUT_LIMIT
         is_final = not is_put and not (self.objects.copies_checked and size <= COPY_LIMIT)

@@ -18,6 +18,7 @@ from chalicelib.registry.changes import EndDirect
 from chalicelib.registry.stores import REFUSED, CheckedObjects, CheckedParts, DirectRow, DirectStore, Link
 from chalicelib.spec import running_digest
 from chalicelib.spec.digest import Digest
+from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository
 
 SHA256: Final = "sha256"
@@ -175,7 +176,11 @@ class Verifier:
         end = EndDirect(row.session, run.writer, int(self.clock()) + KEPT_SECONDS)
         try:
             is_published = self.blobs.publish(row.repository, link, end)
-        except Exception:
+        except Exception as error:
+            if _has_no_room(error):
+                self._discard(row, key)
+                self._refuse(run, str(error))
+                return
             # Only while it is still this writer's is it certain that nothing was published, nor will be.
             if self.sessions.save(row, run.writer):
                 self._discard(row, key)
@@ -201,6 +206,11 @@ class Verifier:
     def _discard(self, row: DirectRow, key: str) -> None:
         if not row.is_final:
             self.objects.delete(key)
+
+
+def _has_no_room(error: Exception) -> bool:
+    """Nothing was written then, and the bytes must not wait for ever until there is."""
+    return isinstance(error, RegistryError) and error.code is ErrorCode.DENIED
 
 
 def _check(row: DirectRow, found: Digest) -> None:

@@ -117,6 +117,29 @@ def test_a_blob_that_waits_can_be_mounted_and_deleted(
     assert head(driver, second) == 404
 
 
+@pytest.mark.parametrize("how", ["asked for", "an event"])
+def test_a_blob_that_has_no_room_is_refused_and_does_not_stay(
+    driver: Driver, row: UploadRow, content: bytes, how: str
+) -> None:
+    """Its event comes once: what it leaves then, nobody would delete."""
+    deployment = driver.deployment
+    key = stage(deployment, row, content)
+    usages, account = deployment.quota.usages, row.repository.account
+    before = deployment.quota.usage(account)
+    usages.limit(account, before.bytes + len(content) - 1)
+    try:
+        if how == "an event":
+            deployment.adopt(created(key))
+        else:
+            assert head(driver, content) == 403
+    finally:
+        usages.limit(account, before.limit)
+    assert objects(deployment, key) == []
+    assert session_of(deployment, row) is None
+    assert head(driver, content) == 404
+    assert deployment.quota.usage(account) == before
+
+
 def test_bytes_without_a_checksum_of_s3s_are_never_adopted(
     driver: Driver, row: UploadRow, content: bytes
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -400,6 +402,44 @@ def test_verifier_is_a_function_where_one_is_named(house: House, monkeypatch: py
     assert invoked == [{"FunctionName": "ccr-verifier", "InvocationType": "Event", "Payload": payload}]
     deployment.verify(opened["session"], 900)
     assert client.status(opened["session"]).document["state"] == PUBLISHED
+
+
+@contextmanager
+def room_for(house: House, size: int) -> Iterator[None]:
+    """In the account, for bytes beside those that it has."""
+    usages, before = house.deployment.quota.usages, house.deployment.quota.usage("acme")
+    usages.limit("acme", before.bytes + size)
+    yield
+    assert house.deployment.quota.usage("acme").bytes == before.bytes
+    usages.limit("acme", before.limit)
+
+
+def test_what_has_no_room_is_refused_before_it_is_sent(client: DirectClient, house: House) -> None:
+    content, there = os.urandom(100), os.urandom(100)
+    house.client("both-robot", "lab/base").pushed(there)
+    with room_for(house, 99):
+        reply = client.open(content)
+        assert reply.status == 403
+        assert "no room" in reply.document["detail"]
+        assert client.pushed(there)["state"] == PUBLISHED
+    assert client.pushed(content)["state"] == PUBLISHED
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_what_has_no_room_any_more_is_refused_and_deleted(
+    client: DirectClient, house: House, size: int
+) -> None:
+    """Else it would be verified again as often as somebody looks, and stay."""
+    content, before = os.urandom(size), house.stored()
+    opened = client.opened(content)
+    client.send(opened, content)
+    with room_for(house, size - 1):
+        assert client.complete(opened["session"]).status in {200, 202}
+        ended = client.ended(opened["session"])
+    assert ended["state"] == REFUSED
+    assert "no room" in ended["detail"]
+    assert eventually(lambda: house.stored() == before)
+    assert not client.pulls(content)
 
 
 def test_bucket_forgets_what_was_never_completed(house: House) -> None:
