@@ -93,10 +93,10 @@ class Edge:
 
     def _behaviour(self, scope: Mapping[str, Any]) -> str:
         """By the path as the client sent it: a function that changes it changes no behaviour."""
-        path = scope["raw_path"]
-        if path.startswith(b"/s/"):
+        path = cloudfront.normalized(scope["raw_path"].decode("latin-1"))
+        if path.startswith("/s/"):
             return STORAGE
-        return GATEWAY if path.startswith(b"/u/") else REGISTRY
+        return GATEWAY if path.startswith("/u/") else REGISTRY
 
     async def _finish(self, event: Mapping[str, Any], request: Mapping[str, Any], answer: Answer) -> Answer:
         """The functions on the way back: Lambda@Edge always, CloudFront's own not from 400 on."""

@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/lambda-event-
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +26,8 @@ HIDDEN: Final = frozenset(
 _HIDDEN_PREFIXES: Final = ("x-accel-", "x-amz-cf-", "x-edge-")
 # A function of viewer requests reads these and leaves them as they are.
 _READ_ONLY: Final = ("content-length", "host", "transfer-encoding", "via")
+_ENCODED: Final = re.compile("%([0-9A-Fa-f]{2})")
+_UNRESERVED: Final = re.compile("[A-Za-z0-9._~-]")
 
 Pairs = list[tuple[str, str]]
 Scope = MutableMapping[str, Any]
@@ -123,6 +126,22 @@ def pairs_of(fields: Mapping[str, Any]) -> Pairs:
 
 def query_text(fields: Mapping[str, Any]) -> str:
     return "&".join(f"{name}={value}" if value else name for name, value in pairs_of(fields))
+
+
+def normalized(path: str) -> str:
+    """As behaviours are matched (RFC 3986, 6.2.2); functions and origins get the path as it came."""
+    kept: list[str] = []
+    for segment in _ENCODED.sub(_decoded, path).split("/")[1:]:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    return "/" + "/".join(kept)
+
+
+def _decoded(found: re.Match[str]) -> str:
+    character = chr(int(found[1], 16))
+    return character if _UNRESERVED.fullmatch(character) else found[0]
 
 
 def is_hidden(name: str) -> bool:

@@ -61,11 +61,14 @@ class S3CheckedStore:
         return Stat(int(answer["ContentLength"]), _full(answer))
 
     def copy(self, source: str, key: str) -> str:
+        """Of the bytes alone: a Content-Encoding of the client's would be undone by whoever pulls."""
         answer = self._client.copy_object(
             Bucket=self._bucket,
             Key=key,
             CopySource={"Bucket": self._bucket, "Key": source},
             ChecksumAlgorithm="SHA256",
+            MetadataDirective="REPLACE",
+            ContentType=_OCTETS,
         )
         return _full(answer["CopyObjectResult"])
 

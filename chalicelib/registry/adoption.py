@@ -85,12 +85,16 @@ class Adoption:
         row = self.uploads.sessions.get(one.session)
         if row is not None and row.repository == one.repository and row.expires > self.clock():
             return  # somebody may still publish these bytes
+        self._drop(one, row)
+
+    def _drop(self, one: Staged, row: UploadRow | None) -> None:
+        """End its session, and delete the object unless it was published before that."""
         if row is not None and row.repository == one.repository:
             self.uploads.end(row.session)
         # A session and its blob change in one transaction, so what is read after its end is final.
         kept = self.blobs.links.blob(one.repository.account, one.digest)
-        if kept is None or kept.storage_key != key:
-            self.blobs.objects.delete(key)
+        if kept is None or kept.storage_key != one.key:
+            self.blobs.objects.delete(one.key)
 
     def _adopt(self, staged: StagedStore, one: Staged) -> bool:
         now = int(self.clock())

@@ -52,7 +52,6 @@ function upload(event, settings) {
 
 function elsewhere(event, settings) {
     event.request.uri = '/u/' + event.request.uri.slice(3);
-    cf.selectRequestOriginById(settings.gateway ? 'gateway' : 'registry');
     return tooLarge(event.request, settings) || forward(event, settings);
 }
 
@@ -144,9 +143,11 @@ function tooLarge(request, settings) {
     return refusal(413, 'SIZE_INVALID', 'one request carries at most 4.5 MiB here: push with `ccr push`, or have a gateway deployed');
 }
 
-// To the registry or the gateway, with what only the edge can vouch for.
+// To the registry or the gateway, with what only the edge can vouch for. Never where the behaviour leads:
+// behaviours go by the normalized path, and /x/../s/y is one of S3's.
 function forward(event, settings) {
     const request = event.request;
+    cf.selectRequestOriginById(settings.gateway && request.uri.startsWith('/u/') ? 'gateway' : 'registry');
     request.headers['x-ccr-edge'] = { value: settings.secret };
     request.headers['x-ccr-viewer'] = { value: event.viewer.ip };
     request.headers['x-ccr-host'] = { value: header(request, 'host') };

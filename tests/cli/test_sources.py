@@ -21,7 +21,7 @@ from ccr.cli.exits import CliError, Exit
 from ccr.cli.transfer.arguments import Compression
 from ccr.cli.transfer.compression import compress
 from ccr.cli.transfer.content import BLOCK, DamagedError, Region
-from ccr.cli.transfer.manifests import DOCKER_IMAGE, Tree
+from ccr.cli.transfer.manifests import DEPTH, DOCKER_IMAGE, OCI_INDEX, Tree
 from ccr.cli.transfer.reading import Reading
 from ccr.cli.transfer.sources import Source, open_source
 from tests.cli.archives import DockerImage, add, docker_archive, layer_tar, tar_of
@@ -226,6 +226,74 @@ def test_a_damaged_archive_is_refused_before_anything_is_sent(
     assert refusal.value.message
 
 
+@pytest.mark.parametrize("tags", [7, "app:1.0", [7], [None], {"a": 1}])
+def test_names_in_an_archive_that_are_none_name_nothing(
+    tmp_path: Path, reading: Reading, tags: object
+) -> None:
+    listing = json.dumps([{"Config": "config.json", "RepoTags": tags, "Layers": []}])
+    place = tmp_path / "image.tar"
+    with tarfile.open(place, "w") as tar:
+        add(tar, "manifest.json", listing.encode())
+        add(tar, "config.json", b"{}")
+    assert open_source(str(place), reading).choose("", "").root.layers == ()
+    with pytest.raises(DamagedError, match="takes one of none"):
+        open_source(str(place), reading).choose("other", "")
+
+
+def test_a_config_whose_layers_are_no_list_is_refused(tmp_path: Path, reading: Reading) -> None:
+    place = tmp_path / "image.tar"
+    place.write_bytes(docker_archive(DockerImage([b"layer"], more={"rootfs": {"diff_ids": 7}})))
+    with pytest.raises(DamagedError):
+        open_source(str(place), reading).choose("", "")
+
+
+def headed(kind: bytes, size: int, text: bytes = b"") -> bytes:
+    """A tar that begins with a header of such a kind, which says that it is so long."""
+    entry = tarfile.TarInfo("before")
+    entry.type, entry.size = kind, size
+    return entry.tobuf(tarfile.GNU_FORMAT) + text.ljust(512, b"\0") + docker_archive(DockerImage([b"layer"]))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(headed(kind, 2**40) for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)),
+        headed(tarfile.GNUTYPE_LONGLINK, 2**24),
+        headed(tarfile.XHDTYPE, 20, b"20 GNU.sparse.map=a\n"),
+    ],
+)
+def test_a_tar_whose_headers_are_none_is_refused_without_reading_them(
+    tmp_path: Path, reading: Reading, raw: bytes
+) -> None:
+    """As long as they say they are: a tebibyte of them fits into a small file with a hole or under gzip."""
+    place = tmp_path / "image.tar"
+    place.write_bytes(raw)
+    with place.open("ab") as out:
+        out.truncate(2**25)
+    with pytest.raises(DamagedError, match="no tar"):
+        open_source(str(place), reading)
+
+
+def nested(folder: Path, depth: int) -> str:
+    """A layout of an index in an index in an index; what its index.json has to say."""
+    write_image(folder, [10])
+    entry = json.loads((folder / "index.json").read_text())["manifests"][0]
+    for _ in range(depth):
+        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}
+        raw = json.dumps(document).encode()
+        (folder / "blobs" / digest_of(raw).replace(":", "/")).write_bytes(raw)
+        entry = {"mediaType": OCI_INDEX, "digest": digest_of(raw), "size": len(raw)}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    return str(folder)
+
+
+def test_indexes_within_indexes_are_read_to_a_depth(tmp_path: Path, reading: Reading) -> None:
+    fits = open_source(nested(tmp_path / "fits", DEPTH), reading).choose("", "")
+    assert len(fits.manifests) == DEPTH + 1
+    with pytest.raises(DamagedError, match="nested"):
+        open_source(nested(tmp_path / "deep", 1500), reading).choose("", "")
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -239,6 +307,11 @@ def test_a_damaged_archive_is_refused_before_anything_is_sent(
         b'{"manifests": [{"digest": "sha256:' + b"0" * 64 + b'", "size": -1, "mediaType": "x"}]}',
         b'{"manifests": [{"digest": "sha256:' + b"0" * 64 + b'", "size": true, "mediaType": "x"}]}',
         b'{"manifests": ' + b"[" * 100_000,
+        b'{"manifests": [{"digest": "sha256:'
+        + b"0" * 64
+        + b'", "size": 1'
+        + b"0" * 30
+        + b', "mediaType": "x"}]}',
     ],
 )
 def test_an_index_that_is_none_is_refused(tmp_path: Path, reading: Reading, document: bytes) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
@@ -107,6 +110,17 @@ def test_a_capability_is_good_in_its_repository_alone(registry: RegistryProcess,
     moved = client.open_upload().replace(client.repository, victim.repository)
     refused(client.close_upload(moved, digest_of(content), content), 404, "BLOB_UPLOAD_UNKNOWN")
     assert status(victim, digest_of(content)) == 404
+
+
+@pytest.mark.parametrize("path", ["/x/../s/mine", "/staged/a/../../s/mine", "/%73/mine"])
+def test_nobody_stores_anything_by_a_path_that_is_not_what_it_looks_like(
+    registry: RegistryProcess, path: str
+) -> None:
+    """As it stands: HTTP clients would tidy it up."""
+    with closing(HTTPConnection(urlsplit(registry.url).netloc, timeout=WAIT_SECONDS)) as connection:
+        connection.request("PUT", path, b"anything", {"Authorization": "Basic bm86b25l"})
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["errors"][0]["code"]) == (404, "UNSUPPORTED")
 
 
 def test_an_upload_that_is_over_takes_nothing_more(client: Client) -> None:

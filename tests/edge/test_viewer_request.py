@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ccr.edge.cloudfront import checked_request
+from ccr.edge.cloudfront import checked_request, normalized
 from ccr.edge.node import EdgeFunctions
 from chalicelib.identity.capability import LIFETIME_SECONDS
 from chalicelib.spec.digest import Digest
@@ -206,6 +206,45 @@ def test_a_token_is_good_until_it_expires(functions: EdgeFunctions) -> None:
     answer = called(functions, late)
     assert refusal(answer) == (401, "UNAUTHORIZED")
     assert answer["headers"]["www-authenticate"]["value"].endswith('error="invalid_token"')
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "/x/../s/account/y",
+        "/staged/acme/dev/app/../../../../s/y",
+        "/v2/../s/y",
+        "/u/../s/y",
+        "/./s/y",
+        "/%73/y",
+        "/x/%2e%2e/s/y",
+    ],
+)
+def test_what_only_the_behaviour_takes_for_an_upload_does_not_reach_s3(
+    functions: EdgeFunctions, functions_with_gateway: EdgeFunctions, uri: str
+) -> None:
+    """CloudFront matches behaviours by the normalized path, and would sign the path as it came for S3."""
+    assert normalized(uri).startswith("/s/")
+    for one in (functions, functions_with_gateway):
+        asked = event("PUT", uri, {}, {"authorization": "Basic some", "content-length": "6"})
+        outcome = one.call("viewer-request", asked)
+        is_of_gateway = one is functions_with_gateway and uri.startswith("/u/")
+        assert outcome.origin == ("gateway" if is_of_gateway else "registry")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v2/a/../../../s/./b", "/s/b"),
+        ("/%73/%2E%2e/u/", "/u/"),
+        ("/s%2fx", "/s%2fx"),
+        ("/a//s/", "/a//s/"),
+        ("/..", "/"),
+        ("/S/x", "/S/x"),
+    ],
+)
+def test_behaviours_are_matched_by_the_normalized_path(path: str, expected: str) -> None:
+    assert normalized(path) == expected
 
 
 def _at(asked: dict[str, Any], path: str) -> dict[str, Any]:

@@ -403,19 +403,6 @@ def test_verifier_is_a_function_where_one_is_named(house: House, monkeypatch: py
     assert client.status(opened["session"]).document["state"] == PUBLISHED
 
 
-def test_bucket_forgets_what_was_never_completed(house: House) -> None:
-    s3, own = house.deployment._s3, {"Prefix": "logs/"}
-    rule = {"ID": "theirs", "Status": "Enabled", "Filter": own, "Expiration": {"Days": 9}}
-    s3.put_bucket_lifecycle_configuration(Bucket="ccr", LifecycleConfiguration={"Rules": [rule]})
-    house.deployment.prepare()
-    house.deployment.prepare()
-    rules = {one["ID"]: one for one in s3.get_bucket_lifecycle_configuration(Bucket="ccr")["Rules"]}
-    assert set(rules) == {"theirs", "ccr-unfinished-parts", "ccr-incoming"}
-    assert rules["ccr-unfinished-parts"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    assert rules["ccr-incoming"]["Filter"] == {"Prefix": "incoming/"}
-    assert rules["ccr-incoming"]["Expiration"] == {"Days": 1}
-
-
 @pytest.fixture
 def account_limit(house: House) -> Iterator[Callable[[int], None]]:
     """Sets how many bytes are free, for as long as a test takes."""

@@ -121,6 +121,28 @@ def test_url_is_good_for_its_size_checksum_and_object_alone(
     assert put(signed, body) == 200
 
 
+@pytest.mark.parametrize("size", [1000, PART_SIZE + 9])
+def test_headers_of_the_clients_own_do_not_change_what_a_pull_gets(
+    on_weed: Deployment, repository: Repository, size: int
+) -> None:
+    """The signature covers none of them, and whoever follows the redirect would undo a Content-Encoding."""
+    content, uploads = os.urandom(size), on_weed.direct
+    row = uploads.open(repository, Digest.of(content), size)
+    mine = {"content_encoding": "gzip", "content_type": "text/html", "cache_control": "max-age=9"}
+    if row.multipart_id is None:
+        assert put(uploads.put_url(row), content, **mine) == 200
+    else:
+        for number, at in ((1, slice(PART_SIZE)), (2, slice(PART_SIZE, None))):
+            assert put(signed_part(uploads, row, number, content), content[at], **mine) == 200
+    uploads.complete(row)
+    assert ended(uploads, row).state == PUBLISHED
+    blobs = on_weed.services.blobs
+    answer = requests.get(blobs.location("GET", blobs.find(repository, row.digest)), timeout=60)
+    assert answer.content == content
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert not {"Content-Encoding", "Cache-Control"} & set(answer.headers)
+
+
 @pytest.mark.parametrize("size", [PUT_LIMIT + 1, 2 * PART_SIZE + 7])
 def test_parts_that_are_not_the_digest_are_refused_and_deleted(
     on_weed: Deployment, repository: Repository, size: int

@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from ccr.cli.transfer.content import DamagedError, Region
 from ccr.cli.transfer.reading import Reading
@@ -21,6 +21,8 @@ ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _OTHERS: Final = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _MEBIBYTE: Final = 1024 * 1024
 _LINKS: Final = 8
+# Of a long name or what else stands before a member: tarfile reads it whole, as long as it says it is.
+_HEADER: Final = 1024 * 1024
 BROKEN: Final = (EOFError, gzip.BadGzipFile, zlib.error, ZstdError)
 
 
@@ -76,7 +78,7 @@ def members(archive: IO[bytes], name: str) -> Mapping[str, Region]:
     files: dict[str, Region] = {}
     links: dict[str, str] = {}
     try:
-        with tarfile.open(fileobj=archive, mode="r:") as tar:
+        with tarfile.open(fileobj=cast("IO[bytes]", _Headers(archive)), mode="r:") as tar:
             for entry in tar:
                 path = posixpath.normpath(entry.name).lstrip("/")
                 if entry.isreg() and not entry.issparse():
@@ -87,13 +89,26 @@ def members(archive: IO[bytes], name: str) -> Mapping[str, Region]:
                     links[path] = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.linkname))
                 elif entry.islnk():
                     links[path] = posixpath.normpath(entry.linkname)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError) as error:
         raise DamagedError(f"{name} is no tar, or is cut off: {error}") from error
     for path in links:
         target = _followed(path, links)
         if target in files:
             files[path] = files[target]
     return files
+
+
+class _Headers:
+    """A tar of which nobody reads more than a header at once."""
+
+    def __init__(self, archive: IO[bytes]) -> None:
+        self.seek, self.tell = archive.seek, archive.tell
+        self._archive = archive
+
+    def read(self, size: int) -> bytes:
+        if size > _HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._archive.read(size)
 
 
 def _followed(path: str, links: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urljoin
 
 import requests
+import urllib3
 
 from ccr.cli.api import USER_AGENT, tls_problem
 from ccr.cli.connection import LOG_IN, Connection
@@ -39,10 +40,7 @@ class Distribution:
 
     def manifest(self, reference: str) -> Manifest:
         """Verified where `reference` is a digest. Raises CliError, DamagedError."""
-        answer = self._send("GET", f"manifests/{reference}", headers={"Accept": _ACCEPT})
-        raw = answer.content
-        if len(raw) > LIMIT:
-            raise DamagedError(f"the manifest has {len(raw)} bytes; at most {LIMIT} are one")
+        answer, raw = self._document(f"manifests/{reference}", Accept=_ACCEPT)
         digest = reference if ":" in reference else digest_of(raw)
         media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         return manifests.parse(verified(raw, digest, "a manifest"), digest, media_type)
@@ -51,7 +49,7 @@ class Distribution:
         """A manifest or a small blob, by its digest."""
         if wanted.is_manifest:
             return self.manifest(wanted.digest).raw
-        return self._send("GET", f"blobs/{wanted.digest}", follows=True).content
+        return self._document(f"blobs/{wanted.digest}", follows=True)[1]
 
     def put(self, manifest: Manifest, reference: str) -> None:
         """Raises CliError."""
@@ -74,6 +72,34 @@ class Distribution:
 
     def _url(self, path: str) -> str:
         return f"{self._connection.url}/v2/{self._repository}/{path}"
+
+    def _document(
+        self, path: str, *, follows: bool = False, **headers: str
+    ) -> tuple[requests.Response, bytes]:
+        """Raises DamagedError for more bytes than a manifest has."""
+        # Compressed, a few bytes would be any number.
+        asked = {**headers, "Accept-Encoding": "identity"}
+
+        def read() -> tuple[requests.Response, bytes]:
+            with self._once("GET", path, follows=follows, headers=asked, stream=True) as answer:
+                raw = self._bytes(answer)
+            if len(raw) > LIMIT:
+                raise DamagedError(f"a document of more than {LIMIT} bytes arrives; no manifest has them")
+            return answer, raw
+
+        return self._patience.again(read)
+
+    def _bytes(self, answer: requests.Response) -> bytes:
+        """Not more of it than tells that it is too long."""
+        raw = b""
+        try:
+            while block := answer.raw.read(LIMIT + 1 - len(raw), decode_content=False):
+                raw += block
+        except urllib3.exceptions.HTTPError as error:
+            raise PassingError(
+                f"the connection to {self._connection.host} broke", Exit.UNREACHABLE
+            ) from error
+        return raw
 
     def _send(self, method: str, path: str, *, follows: bool = False, **options: Any) -> requests.Response:
         return self._patience.again(lambda: self._once(method, path, follows=follows, **options))

@@ -65,14 +65,14 @@ class DockerArchive:
         found = [one for one in entries if not wanted or _is_called(one, wanted)]
         if len(found) == 1:
             return found[0]
-        known = ", ".join(tag for one in entries for tag in one.get("RepoTags") or [])
+        known = ", ".join(tag for one in entries for tag in _tags(one))
         why = "there are several images" if found else f"there is no {wanted or 'image'}"
         raise DamagedError(f"{why} in {self._name}: --ref takes one of {known or 'none'}")
 
     def _plain_digests(self, config: Mapping[str, Any]) -> list[str]:
         rootfs = config.get("rootfs")
         found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else []
-        return [check_digest(one) for one in found or []]
+        return [check_digest(one) for one in found] if isinstance(found, list) else []
 
     def _file(self, path: Any) -> Region:
         region = self._files.get(path.lstrip("/")) if isinstance(path, str) else None
@@ -136,8 +136,13 @@ def _check(found: str, digest: str, path: str) -> None:
         raise DamagedError(f"the layer {path} is not what the config says: it should be {digest}, is {found}")
 
 
+def _tags(entry: Mapping[str, Any]) -> list[str]:
+    found = entry.get("RepoTags")
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
 def _is_called(entry: Mapping[str, Any], wanted: str) -> bool:
-    tags = entry.get("RepoTags") or []
+    tags = _tags(entry)
     bare = wanted.removeprefix("docker.io/").removeprefix("library/")
     return any(one in (wanted, bare, f"{wanted}:latest", f"{bare}:latest") for one in tags) or (
         wanted.removeprefix("sha256:") in str(entry.get("Config", "")) and len(wanted) >= 64

@@ -10,6 +10,10 @@ from typing import Any, Final
 from ccr.cli.transfer.content import DamagedError, check_digest, verified
 
 LIMIT: Final = 4 * 1024 * 1024
+# Of one object in S3: whoever says more would have a disk, or the memory for its parts, run full.
+BLOB_LIMIT: Final = 5 * 1024**4
+# Indexes within indexes; two are seen in the wild.
+DEPTH: Final = 16
 OCI_IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 DOCKER_IMAGE: Final = "application/vnd.docker.distribution.manifest.v2+json"
@@ -131,6 +135,8 @@ def descriptor(entry: Any) -> Descriptor:
     digest = check_digest(entry.get("digest"))
     if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(media_type, str):
         raise DamagedError(f"the descriptor of {digest} has no size or no media type")
+    if size > BLOB_LIMIT:
+        raise DamagedError(f"{digest} is to have {size} bytes; no blob has more than {BLOB_LIMIT}")
     return Descriptor(
         digest, size, media_type, platform_of(entry.get("platform")), _strings(entry.get("annotations"))
     )
@@ -161,11 +167,13 @@ def matches(found: str, wanted: str) -> bool:
     return found == wanted or found.startswith(f"{wanted}/")
 
 
-def _collect(fetch: Fetch, manifest: Manifest, found: dict[str, Manifest]) -> None:
+def _collect(fetch: Fetch, manifest: Manifest, found: dict[str, Manifest], depth: int = 0) -> None:
     """Depth first. A digest cannot be within itself, so there is an end."""
+    if depth > DEPTH:
+        raise DamagedError(f"its indexes are nested more than {DEPTH} deep")
     for child in manifest.children:
         if child.is_manifest and child.digest not in found:
-            _collect(fetch, _load(fetch, child), found)
+            _collect(fetch, _load(fetch, child), found, depth + 1)
     found[manifest.digest] = manifest
 
 
@@ -191,7 +199,7 @@ def _check_platform(fetch: Fetch, manifest: Manifest, platform: str) -> None:
         return
     try:
         document = json.loads(fetch(config))
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     own = platform_of(document)
     if own and not matches(own, platform):
