@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint reference check bench kill-test round-trip push-table session clean
+.PHONY: help run test lint reference check bench soak kill-test round-trip push-table session clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ bench: $(VENV)/dev.stamp ## measure pushes, pulls, requests and tokens, beside d
 	$(BIN)/python -m tests.benchmarks.tokens
 	$(BIN)/python -m tests.benchmarks.gateway
 	$(BIN)/python -m tests.benchmarks.push
+
+soak: $(VENV)/dev.stamp ## a million steps of everything beside its model (about an hour), and every mutation with more examples
+	CCR_PROPERTIES=long $(BIN)/python -m pytest -n auto tests/properties/test_everything.py tests/properties/test_mutations.py
 
 kill-test: $(VENV)/dev.stamp ## kill -9 of everything during pushes, 20 times on each engine set
 	$(BIN)/python -m tests.engines.kill --engines embedded --tries 20
