@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint reference check bench kill-test soak round-trip push-table session clean
+.PHONY: help run test lint reference check bench soak kill-test round-trip push-table session clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,13 +38,15 @@ bench: $(VENV)/dev.stamp ## measure pushes, pulls, requests and tokens, beside d
 	$(BIN)/python -m tests.benchmarks.push
 	$(BIN)/python -m tests.benchmarks.collection
 
+soak: $(VENV)/dev.stamp ## a million steps of everything beside its model, every mutation at length, 1,000 faulted pushes, collectors killed at random
+	CCR_PROPERTIES=long $(BIN)/python -m pytest -n auto tests/properties/test_everything.py tests/properties/test_mutations.py \
+		tests/endpoints/test_faults.py
+	$(BIN)/python -m tests.engines.collection_soak --engines embedded --seconds 600
+	$(BIN)/python -m tests.engines.collection_soak --engines real --seconds 600
+
 kill-test: $(VENV)/dev.stamp ## kill -9 of everything during pushes, 20 times on each engine set
 	$(BIN)/python -m tests.engines.kill --engines embedded --tries 20
 	$(BIN)/python -m tests.engines.kill --engines real --tries 20
-
-soak: $(VENV)/dev.stamp ## collectors, pushers and deleters for ten minutes on each engine set, killed at random
-	$(BIN)/python -m tests.engines.collection_soak --engines embedded --seconds 600
-	$(BIN)/python -m tests.engines.collection_soak --engines real --seconds 600
 
 round-trip: $(VENV)/dev.stamp ## push and pull a 1 GiB layer with every client on this machine
 	$(BIN)/python -m tests.clients.round_trip --mebibytes 1024

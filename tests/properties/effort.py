@@ -1,6 +1,6 @@
 """How many examples the properties try.
 
-`CCR_PROPERTIES=long` tries many more, for about ten minutes; without it the folder takes under one.
+`CCR_PROPERTIES=long` tries many more: ten minutes for most, an hour for everything at once (`make soak`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from chalicelib.registry import expiry, manifests, parts, staging, steps, trash, uploads
+from chalicelib.registry import expiry, manifests, parts, staging, steps, trash, undo, uploads
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.collection import Collector
 from chalicelib.registry.expiry import Expiry
@@ -71,6 +71,7 @@ def small_limits() -> Iterator[None]:
         patch.setattr(steps, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(expiry, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(manifests, "INLINE_LIMIT", INLINE)
+        patch.setattr(undo, "TAGS_AT_ONCE", 1)
         patch.setattr(parts, "PART_SIZE", PART_SIZE)
         patch.setattr(parts, "MINIMUM_PART", MINIMUM_PART)
         patch.setattr(uploads, "secrets", CountedSecrets())

@@ -41,7 +41,8 @@ ROOM: Final = 10**9
 NARROW: Final = 120
 
 repositories = st.integers(0, 3).map(lambda number: REPOSITORIES[number // 3])
-tags = st.lists(st.sampled_from(TAGS), max_size=2, unique=True).map(tuple)
+# One at the most: with so small a limit, two moved from two manifests would not fit in a transaction.
+tags = st.lists(st.sampled_from(TAGS), max_size=1).map(tuple)
 which = st.integers(0, AT_ONCE - 1)
 kinds = st.deferred(lambda: st.sampled_from(list(KINDS)))
 
@@ -667,5 +668,7 @@ KINDS: Final[dict[str, Verb]] = {
 }
 
 STEPS: Final = 50
+
+
 EverythingMachine.TestCase.settings = effort(examples=200, long=20_000, steps=STEPS)
 TestEverything = EverythingMachine.TestCase

@@ -21,13 +21,14 @@ from tests.properties.documents import BLOBS
 from tests.properties.effort import LONG
 from tests.properties.interleaving import Operation
 from tests.properties.mutations import MUTATIONS, Mutation
+from tests.properties.pairs import every_pair
 from tests.properties.registry_in_memory import RegistryInMemory, check_blobs, small_limits
 from tests.properties.test_collection import DAY, FOREVER, REPOSITORY, upload
 from tests.properties.test_everything import EverythingMachine
 from tests.properties.test_uploads import UploadMachine
 from tests.properties.whole_registry import WholeRegistry, check_buried, small_everything
 
-EXAMPLES: Final = 3000 if LONG else 400
+EXAMPLES: Final = 3000 if LONG else 100
 
 
 def _settings(examples: int) -> settings:
@@ -44,6 +45,9 @@ def _settings(examples: int) -> settings:
 
 
 def everything(examples: int = EXAMPLES) -> None:
+    """Every pair of operations first, which meets most; then any number at random."""
+    for _ in every_pair():
+        pass
     run_state_machine_as_test(EverythingMachine, settings=_settings(examples))
 
 

@@ -1,0 +1,110 @@
+"""Every operation overtaken by every other before each of its writes, from several beginnings.
+
+What a random machine meets once in a thousand examples, this meets in each run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import fields
+from itertools import product
+from typing import Final
+
+from chalicelib.spec.digest import Digest
+from tests.properties.documents import BIG, OTHER, SMALL, Document
+from tests.properties.registry_in_memory import GRACE
+from tests.properties.test_everything import CONTENTS, DAY, REPOSITORIES, EverythingMachine, Target, closure
+
+KINDS: Final = (
+    "collect",
+    "push",
+    "delete",
+    "delete the blob",
+    "put at once",
+    "mount",
+    "untag",
+    "restore",
+    "purge",
+    "look",
+)
+STATES: Final = ("pushed", "kept", "blobs", "idle", "due", "again")
+WRITES: Final = 3
+AIM: Final = Target(REPOSITORIES[0], 0, 0, ("t0",))
+
+
+class Pair(EverythingMachine):
+    """The verbs of the machine without Hypothesis; the rules are never run."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__()
+        self.documents = [document, OTHER]
+
+    def prepare(self, state: str) -> None:
+        document = self.documents[0]
+        needed = {held.digest for one in self.documents for held in closure(one)}
+        for repository in REPOSITORIES:
+            for content in CONTENTS:
+                if Digest.of(content) in needed:
+                    self.whole("put at once", Target(repository, 0, 0, ()), content)
+        if state in {"pushed", "kept", "due", "again"}:
+            self.whole("push", AIM, document=document)
+        if state in {"kept", "due", "again"}:
+            self.whole("delete", AIM, document=document)
+        if state == "again":
+            self.whole("restore", AIM, document=document)
+            self.whole("push", AIM, document=document)
+        if state in {"idle", "due"}:
+            self.pass_time(8 * DAY if state == "due" else GRACE)
+
+    def remember(self) -> None:
+        """What each run begins with."""
+        memory = self.registry.memory
+        self._rows = {one.name: copy(getattr(memory, one.name)) for one in fields(memory)}
+        self._rest = self.registry.now, dict(self.model.may), dict(self.told), self.used
+
+    def begin_again(self) -> None:
+        memory = self.registry.memory
+        for name, rows in self._rows.items():
+            now = getattr(memory, name)
+            if isinstance(now, list):
+                now[:] = rows
+            elif hasattr(now, "clear"):
+                now.clear()
+                now.update(rows)
+        self.registry.now, may, told, self.used = self._rest
+        self.model.may, self.told = dict(may), dict(told)
+
+    def run(self, kind: str, rival: str, writes: int) -> bool:
+        """False: it has no more writes than that."""
+        running = self.start(kind, AIM)
+        self.come_to_write(running, writes)
+        if running not in self.running:
+            return False
+        if rival == "push":
+            self.whole(rival, AIM, document=OTHER)
+        self.whole(rival, AIM)
+        self.finish_all()
+        return True
+
+
+def every_pair(documents: tuple[Document, ...] = (SMALL, BIG)) -> Iterator[str]:
+    """Run each, and say which."""
+    for document, state in product(documents, STATES):
+        pair = Pair(document)
+        try:
+            pair.prepare(state)
+            pair.remember()
+            for kind, rival in product(KINDS, KINDS):
+                for writes in range(WRITES):
+                    pair.begin_again()
+                    goes_on = pair.run(kind, rival, writes)
+                    pair.finish_all()
+                    pair.everything_goes_in_the_end()
+                    yield f"{document}, {state}: {kind} overtaken by {rival} before write {writes}"
+                    if not goes_on:
+                        break
+        finally:
+            # Whatever is left stands before a call that is never made.
+            pair.documents = []
+            pair.teardown()
