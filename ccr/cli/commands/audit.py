@@ -13,7 +13,7 @@ from ccr.cli.session import Session, note
 
 SHOWN = 100
 ACTIONS = (
-    *("login", "push", "tag", "untag", "delete", "promote"),
+    *("login", "push", "tag", "untag", "delete", "promote", "restore", "rollback"),
     *(f"api {method}" for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
 )
 
@@ -65,8 +65,8 @@ def audit(
 ) -> None:
     """Show the audit trail, newest first.
 
-    Logins, pushes, tags that move, deletions, promotions, and each call of the management API. Pulls are not
-    recorded yet; the login at /token before one is.
+    Logins, pushes, tags that move, deletions, restores, promotions, and each call of the management API.
+    Pulls are not recorded yet; the login at /token before one is.
 
     A table leaves out reads of the management API that were answered (--all, or --action 'api GET', shows
     them), and ends after the newest 100 unless --limit says otherwise. json and jsonl are everything in the
