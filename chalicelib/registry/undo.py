@@ -143,7 +143,7 @@ class Undo:
         stored = self.manifests.get(repository, target)
         manifest = parse_manifest(stored.raw or b"", stored.media_type)
         unmoved = Precondition((now,)) if now else _NO_PREVIOUS
-        self.manifests.put(Push(repository, manifest, target, (tag,), actor, unmoved, "rollback"))
+        self.manifests.put(Push(repository, manifest, target, (tag,), actor, unmoved, action="rollback"))
         return Restored(target, came, (tag,))
 
     def at(self, repository: Repository, tag: str, when: int) -> Named:

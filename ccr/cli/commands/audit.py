@@ -13,7 +13,8 @@ from ccr.cli.session import Session, note
 
 SHOWN = 100
 ACTIONS = (
-    *("login", "push", "tag", "untag", "delete", "promote", "collect"),
+    *("login", "push", "tag", "untag", "delete", "delete-blob", "promote", "restore", "rollback"),
+    *("collect", "quota-threshold", "quota-repair", "soft-limit"),
     *(f"api {method}" for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
 )
 
@@ -65,8 +66,8 @@ def audit(
 ) -> None:
     """Show the audit trail, newest first.
 
-    Logins, pushes, tags that move, deletions, promotions, and each call of the management API. Pulls are not
-    recorded yet; the login at /token before one is.
+    Logins, pushes, tags that move, deletions, restores, promotions, and each call of the management API.
+    Pulls are not recorded yet; the login at /token before one is.
 
     A table leaves out reads of the management API that were answered (--all, or --action 'api GET', shows
     them), and ends after the newest 100 unless --limit says otherwise. json and jsonl are everything in the
