@@ -28,8 +28,19 @@ KINDS: Final = (
     "purge",
     "look",
 )
-STATES: Final = ("pushed", "kept", "blobs", "idle", "due", "again")
-WRITES: Final = 3
+STATES: Final = ("pushed", "kept", "blobs", "idle", "due", "again", "loose")
+WRITES: Final = 8
+HOUR: Final = 3601
+# Several after one another, as one rival: what was there is there again, and is another.
+RIVALS: Final[dict[str, tuple[str, ...]]] = {
+    "push and delete": ("put at once", "push", "delete"),
+    "come and go": ("put at once", "push", "delete", "purge", "delete the blob"),
+    "delete, restore, delete": ("delete", "restore", "delete"),
+    "restore and delete": ("restore", "delete"),
+    "delete and push": ("delete", "push"),
+    "come twice": ("delete the blob", "put at once"),
+    "untag and tag": ("untag", "push"),
+}
 AIM: Final = Target(REPOSITORIES[0], 0, 0, ("t0",))
 
 
@@ -56,6 +67,11 @@ class Pair(EverythingMachine):
             self.whole("push", AIM, document=document)
         if state in {"idle", "due"}:
             self.pass_time(8 * DAY if state == "due" else GRACE)
+        if state == "loose":
+            # No repository links the blobs any more; their bytes may go from now on.
+            self.pass_time(GRACE)
+            self.whole("collect", AIM)
+            self.pass_time(HOUR)
 
     def remember(self) -> None:
         """What each run begins with."""
@@ -75,6 +91,13 @@ class Pair(EverythingMachine):
         self.registry.now, may, told, self.used = self._rest
         self.model.may, self.told = dict(may), dict(told)
 
+    def whole_of_each(self, kind: str) -> None:
+        """Every blob that the document names, where it is about blobs."""
+        document = self.documents[0]
+        contents = [one for one in CONTENTS if Digest.of(one) in document.blobs]
+        for content in contents if kind == "put at once" else contents[:1]:
+            self.whole(kind, AIM, content)
+
     def run(self, kind: str, rival: str, writes: int) -> bool:
         """False: it has no more writes than that."""
         running = self.start(kind, AIM)
@@ -83,7 +106,8 @@ class Pair(EverythingMachine):
             return False
         if rival == "push":
             self.whole(rival, AIM, document=OTHER)
-        self.whole(rival, AIM)
+        for one in RIVALS.get(rival, (rival,)):
+            self.whole_of_each(one)
         self.finish_all()
         return True
 
@@ -95,7 +119,7 @@ def every_pair(documents: tuple[Document, ...] = (SMALL, BIG)) -> Iterator[str]:
         try:
             pair.prepare(state)
             pair.remember()
-            for kind, rival in product(KINDS, KINDS):
+            for kind, rival in product(KINDS, (*KINDS, *RIVALS)):
                 for writes in range(WRITES):
                     pair.begin_again()
                     goes_on = pair.run(kind, rival, writes)
