@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -116,11 +117,25 @@ def serve(environ: MutableMapping[str, str]) -> None:
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
             text = banner(_address(place, listener), place, password, deployment.settings)
             with (
-                every(place.collect_seconds, lambda: deployment.collect(FUNCTION_SECONDS)),
-                every(DAY if place.collect_seconds else 0, lambda: deployment.sweep(FUNCTION_SECONDS)),
+                _scheduled(deployment, place.collect_seconds),
                 _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place) as application,
             ):
                 _Announced(server_config(application, place.connections), text).run(sockets=[listener])
+
+
+@contextmanager
+def _scheduled(deployment: Deployment, collect_seconds: int) -> Iterator[None]:
+    """What app.py schedules; nothing of it where nothing is collected."""
+    works: dict[Callable[[float], object], float] = {
+        deployment.collect: collect_seconds,
+        deployment.apply_lifecycle: DAY / 24,
+        deployment.reconcile_all: DAY / 4,
+        deployment.sweep: DAY,
+    }
+    with ExitStack() as stack:
+        for work, seconds in works.items() if collect_seconds else ():
+            stack.enter_context(every(seconds, functools.partial(work, FUNCTION_SECONDS)))
+        yield
 
 
 @contextmanager
