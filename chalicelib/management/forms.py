@@ -28,6 +28,7 @@ TAG: Final = f"^{_TAG}$"
 DIGEST: Final = f"^{_DIGEST}$"
 TAG_PATTERN: Final = r"^[a-zA-Z0-9._*-]+$"
 TAG_REFERENCE: Final = f"^({_TAG}(@{_DIGEST})?|{_DIGEST})$"
+MOVE_CURSOR: Final = "^([0-9]{1,15}-[0-9]{1,9})?$"
 ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
 # Without a *, or with a name beyond the first separator before it.
 SUBJECT: Final = r"^[^*]+$|^[^*:/|]*[:/|]+[^*:/|]"
@@ -48,6 +49,7 @@ _WORDS: Final = {
     DIGEST: "takes sha256: and 64 of 0-9 and a-f, or sha512: and 128",
     TAG_PATTERN: "takes what a tag does, and * for any text: v*",
     TAG_REFERENCE: "takes a tag, a digest, or tag@digest",
+    MOVE_CURSOR: "takes the `next` of the page before",
     ISSUER: "takes an https:// URL",
     SUBJECT: "takes a text that is not all *",
     TITLE: "takes one line of printable characters",
