@@ -27,6 +27,7 @@ SOURCE: Final = f"^{_PATH}(:{_TAG}|@{_DIGEST})?$"
 TARGET: Final = f"^{_PATH}(:{_TAG})?$"
 TAG: Final = f"^{_TAG}$"
 TAG_REFERENCE: Final = f"^({_TAG}(@{_DIGEST})?|{_DIGEST})$"
+MOVE_CURSOR: Final = "^([0-9]{1,15}-[0-9]{1,9})?$"
 ISSUER: Final = r"^(https://|http://127\.0\.0\.1:|http://localhost:)"
 # Without a *, or with a name beyond the first separator before it.
 SUBJECT: Final = r"^[^*]+$|^[^*:/|]*[:/|]+[^*:/|]"
@@ -49,6 +50,7 @@ _WORDS: Final = {
     TARGET: "takes a repository, and a tag unless the source's is kept: prod/app:1.0",
     TAG: "takes a-z, A-Z, 0-9 and . _ -, at most 128",
     TAG_REFERENCE: "takes a tag, a digest, or tag@digest",
+    MOVE_CURSOR: "takes the `next` of the page before",
     ISSUER: "takes an https:// URL",
     SUBJECT: "takes a text that is not all *",
     TAG_PATTERN: "takes a pattern of tags, in which * is any text: v1.*",
