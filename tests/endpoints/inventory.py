@@ -37,10 +37,18 @@ class Inventory:
 
 
 def take() -> Inventory:
+    """But when a link was last relied on: whoever looks at one that no manifest names renews that."""
     rows = {name: dict(_rows(table)) for name, table in _tables().items()}
+    for name, found in rows.items():
+        if name.endswith("links"):
+            rows[name] = {key: _unmarked(row) for key, row in found.items()}
     bucket = _bucket()
     objects = {key: bucket.keys[key].size for key in bucket.keys}
     return Inventory(rows, objects, sorted(part.key_name for part in bucket.multiparts.values()))
+
+
+def _unmarked(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in {"idle", "version"}}
 
 
 def wipe() -> None:

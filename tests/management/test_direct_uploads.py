@@ -88,7 +88,10 @@ def test_session_says_how_its_bytes_are_cut(client: DirectClient) -> None:
 
 
 @pytest.mark.parametrize("size", [PART_SIZE * 10_000 + 1, 5 * 1024**4])
-def test_parts_grow_where_ten_thousand_are_too_few(client: DirectClient, size: int) -> None:
+def test_parts_grow_where_ten_thousand_are_too_few(
+    client: DirectClient, account_limit: Callable[[int], None], size: int
+) -> None:
+    account_limit(size)
     opened = client.open(b"", digest=Digest.of(os.urandom(8)), size=size).document
     assert opened["parts"] <= 10_000
     assert (opened["parts"] - 1) * opened["part_size"] < size <= opened["parts"] * opened["part_size"]

@@ -145,7 +145,7 @@ class MemoryRowStore:
         usage = self._memory.usage.get(place.scope)
         if usage is None:
             return None
-        turn = self._memory.turns.get(("usage", place.scope))
+        turn = self._memory.versions.get(("usage", place.scope))
         return {"bytes": usage.bytes, "free": usage.free, "turn": turn}
 
     def _buried(self, place: Place) -> dict[str, Value] | None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.registry.changes import Change, Charge, PutBlob, PutLink, RemoveManifest, RemoveTag
-from chalicelib.registry.expiry import Lifecycle, Outcome
 from chalicelib.registry.lifecycle import DAY
+from chalicelib.registry.lifecycle_run import Lifecycle, Outcome
 from chalicelib.registry.manifests import Push
 from chalicelib.registry.policies import LIFECYCLE, Policy, repository_scope
 from chalicelib.registry.stores import LIVE, Link, Usage

@@ -12,6 +12,7 @@ from chalicelib.registry import changes
 from chalicelib.registry.changes import (
     TRANSACTION_LIMIT,
     Actor,
+    AuditAccount,
     BuryObject,
     Change,
     Charge,
@@ -20,6 +21,8 @@ from chalicelib.registry.changes import (
     CountManifest,
     EndDirect,
     EndUpload,
+    ExpireSession,
+    MoveLevel,
     MoveManifest,
     MoveTrash,
     NameRepository,
@@ -35,7 +38,10 @@ from chalicelib.registry.changes import (
     RemoveReferrer,
     RemoveTag,
     RemoveTrash,
+    SettleBlob,
+    SettleLink,
     TellMove,
+    TouchLink,
     WriteAudit,
 )
 from chalicelib.registry.stores import KEPT, LIVE, PUBLISHED, RELEASING, STAGING, Held, TagMove, TrashRow
@@ -93,6 +99,15 @@ def _link(references: int = 0) -> Callable[[Repository], list[Change]]:
 
 def _idle_blob(r: Repository) -> list[Change]:
     return [PutBlob(r.account, a_link(D, KEY)), CountBlob(r.account, D, -1)]
+
+
+def _used_link(r: Repository) -> list[Change]:
+    """Marked by what took one of two away."""
+    return [PutLink(r, a_link(D, KEY)), CountLink(r, D, 2), CountLink(r, D, -1)]
+
+
+def _used_blob(r: Repository) -> list[Change]:
+    return [PutBlob(r.account, a_link(D, KEY)), CountBlob(r.account, D, 1), CountBlob(r.account, D, -1)]
 
 
 def _kept_blob(r: Repository) -> list[Change]:
@@ -163,6 +178,12 @@ HOLDING = [
     Case("move trash that is due", _trash, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), due=9)),
     Case("remove trash", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0))),
     Case("remove trash that is due", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), 9)),
+    Case("touch link", _link(), lambda r: TouchLink(r, D)),
+    Case("touch link idle as seen", _link(), lambda r: TouchLink(r, D, NOW)),
+    Case("settle link in use", _used_link, lambda r: SettleLink(r, D, NOW)),
+    Case("settle blob in use", _used_blob, lambda r: SettleBlob(r.account, D, NOW)),
+    Case("move level", _used, lambda r: MoveLevel(r.account, 0, 80)),
+    Case("audit account", _nothing, lambda r: AuditAccount(r.account, "quota-threshold", r.account)),
     Case("tell of a move", _nothing, lambda r: TellMove(r, TagMove("v1", 1, D, None))),
 ]
 REFUSED = [
@@ -209,6 +230,14 @@ REFUSED = [
     Case("remove blob that is kept", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
     Case("remove blob of another key", _idle_blob, lambda r: RemoveBlob(r.account, D, "other", NOW)),
     Case("remove blob idle since then", _idle_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW - 1)),
+    Case("touch link not there", _nothing, lambda r: TouchLink(r, D)),
+    Case("touch link idle since then", _link(), lambda r: TouchLink(r, D, NOW - 1)),
+    Case("touch link in use", _used_link, lambda r: TouchLink(r, D, NOW)),
+    Case("settle link that nothing names", _link(), lambda r: SettleLink(r, D, NOW)),
+    Case("settle link idle since then", _used_link, lambda r: SettleLink(r, D, NOW - 1)),
+    Case("settle blob that nothing needs", _idle_blob, lambda r: SettleBlob(r.account, D, NOW)),
+    Case("settle blob idle since then", _used_blob, lambda r: SettleBlob(r.account, D, NOW - 1)),
+    Case("move level from another", _used, lambda r: MoveLevel(r.account, 80, 90)),
     Case("charge more than is free", _used, lambda r: Charge(r.account, ROOM + 1)),
     Case("charge what nobody counts", _nothing, lambda r: Charge(r.account, 1)),
     Case("give back what nobody counts", _nothing, lambda r: Charge(r.account, -1)),
@@ -266,7 +295,8 @@ def _prepare(deployment: Deployment, case: Case, repository: Repository) -> None
 def test_every_kind_of_change_has_a_case_that_holds() -> None:
     repository = Repository("a", "r/app")
     holding = {type(case.change(repository)) for case in HOLDING}
-    assert holding | {EndUpload, EndDirect} == set(changes.Change.__args__)
+    # Those of sessions have tests of their own.
+    assert holding | {EndUpload, EndDirect, ExpireSession} == set(changes.Change.__args__)
 
 
 def test_put_manifest_keeps_every_field(deployment: Deployment, repository: Repository) -> None:
