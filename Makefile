@@ -36,7 +36,7 @@ bench: $(VENV)/dev.stamp ## measure pushes, pulls, requests and tokens, beside d
 	$(BIN)/python -m tests.benchmarks.push
 
 soak: $(VENV)/dev.stamp ## a million steps of everything beside its model (about an hour), and every mutation with more examples
-	CCR_PROPERTIES=long $(BIN)/python -m pytest -n auto tests/properties/test_everything.py tests/properties/test_mutations.py
+	CCR_PROPERTIES=long $(BIN)/python -m pytest -n auto tests/properties/test_everything.py tests/properties/test_pairs.py tests/properties/test_mutations.py
 
 kill-test: $(VENV)/dev.stamp ## kill -9 of everything during pushes, 20 times on each engine set
 	$(BIN)/python -m tests.engines.kill --engines embedded --tries 20

@@ -273,7 +273,7 @@ class Deployment:
         )
 
     def collect(self, seconds: float, account: str | None = None, actor: Actor = COLLECTOR) -> Report:
-        """Free what is due, for less than `seconds`; the audit trail of each account tells what of it went."""
+        """Free what is due, for less than `seconds`; the audit trail of each account tells what went."""
         at = self.clock()
         report = self.collector.run(at + seconds - COLLECTOR_RESERVE_SECONDS, account)
         for owner, freed in report.accounts.items():
