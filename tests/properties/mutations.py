@@ -22,7 +22,8 @@ from tests.properties import memory_stores
 class Mutation:
     """In the function `where` of the stores in memory, `old` becomes `new`; `machine` is what must fail.
 
-    `because`: why nothing can, where nothing does.
+    `states` and `kinds`: the pairs among which one does. `because`: why nothing can, where nothing does;
+    `is_open`: nothing has yet, and nobody has shown that nothing can.
     """
 
     name: str
@@ -31,6 +32,9 @@ class Mutation:
     new: str
     machine: str = "everything"
     because: str = ""
+    states: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    is_open: bool = False
 
     @contextmanager
     def made(self) -> Iterator[None]:
@@ -50,70 +54,90 @@ _FUTURE: Final = __import__("__future__").annotations.compiler_flag
 _ABSENT: Final = "return row_of(change)[1:] not in getattr(memory, str(row_of(change)[0]))"
 
 
-def _absent(kind: str) -> Mutation:
+def _absent(kind: str, state: str, *kinds: str) -> Mutation:
     new = f"return isinstance(change, {kind}) or {_ABSENT.removeprefix('return ')}"
-    return Mutation(f"{kind}: none is there", "_holds", _ABSENT, new)
+    return Mutation(f"{kind}: none is there", "_holds", _ABSENT, new, states=(state,), kinds=kinds)
 
 
 MUTATIONS: Final = (
     # Manifests.
-    _absent("PutManifest"),
+    _absent("PutManifest", "kept", "push"),
     Mutation(
         "MoveManifest, RemoveManifest: the state",
         "_manifest_holds",
         "if (row.state, row.held) != change.before:",
         "if row.held != change.before[1]:",
+        states=("pushed",),
+        kinds=("delete",),
     ),
     Mutation(
         "MoveManifest, RemoveManifest: the mark of what is held",
         "_manifest_holds",
         "if (row.state, row.held) != change.before:",
         "if row.state != change.before[0]:",
+        is_open=True,
     ),
     Mutation(
         "MoveManifest, RemoveManifest: its tags",
         "_manifest_holds",
         "(row.tags, row.parents) == (change.tags, 0)",
         "row.parents == 0",
+        is_open=True,
     ),
     Mutation(
         "MoveManifest, RemoveManifest: no parents",
         "_manifest_holds",
         "(row.tags, row.parents) == (change.tags, 0)",
         "row.tags == change.tags",
+        is_open=True,
     ),
-    Mutation("CountManifest: it is live", "_manifest_holds", "return row.state == LIVE", "return True"),
+    Mutation(
+        "CountManifest: it is live",
+        "_manifest_holds",
+        "return row.state == LIVE",
+        "return True",
+        is_open=True,
+    ),
     Mutation(
         "MoveManifest, RemoveManifest, CountManifest: it is there",
         "_manifest_holds",
         "    if row is None:\n        return False",
         "    if row is None:\n        return True",
+        states=("pushed",),
+        kinds=("delete",),
     ),
     # Links.
-    _absent("PutLink"),
+    _absent("PutLink", "loose", "put at once"),
     Mutation(
         "CountLink, TouchLink, SettleLink, RemoveLink: it is there",
         "_link_holds",
         "return link is not None",
         "return True",
+        states=("blobs",),
+        kinds=("push",),
     ),
     Mutation(
         "RemoveLink: no manifest names it",
         "_link_holds",
         "return not link.references and change.idle in {None, link.idle}",
         "return change.idle in {None, link.idle}",
+        states=("blobs",),
+        kinds=("delete the blob",),
     ),
     Mutation(
         "RemoveLink: nor did since",
         "_link_holds",
         "return not link.references and change.idle in {None, link.idle}",
         "return not link.references",
+        states=("idle",),
+        kinds=("collect",),
     ),
     Mutation(
         "SettleLink: a manifest names it",
         "_link_holds",
         "return link.references > 0 and change.idle == link.idle",
         "return change.idle == link.idle",
+        is_open=True,
     ),
     Mutation(
         "SettleLink: it has that mark",
@@ -138,48 +162,57 @@ MUTATIONS: Final = (
         because="a later touch than one that came between only lengthens its grace",
     ),
     # Blobs.
-    _absent("PutBlob"),
+    _absent("PutBlob", "loose", "put at once"),
     Mutation(
         "CountBlob, SettleBlob, RemoveBlob: it is there",
         "_blob_holds",
         "return blob is not None and change.storage_key in {None, blob.storage_key}",
         "return blob is None or change.storage_key in {None, blob.storage_key}",
+        states=("loose",),
+        kinds=("put at once",),
     ),
     Mutation(
         "CountBlob: under that key",
         "_blob_holds",
         "return blob is not None and change.storage_key in {None, blob.storage_key}",
         "return blob is not None",
+        is_open=True,
     ),
     Mutation(
         "RemoveBlob: nothing links it",
         "_blob_holds",
         "return not is_used and (",
         "return not memory.blob_keeps[key] and (",
+        because="a second guard: the first that needs it takes its mark away, which was seen an hour ago",
     ),
     Mutation(
         "RemoveBlob: nothing deleted keeps it",
         "_blob_holds",
         "return not is_used and (",
         "return not memory.blob_links[key] and (",
+        because="a second guard: the first that needs it takes its mark away, which was seen an hour ago",
     ),
     Mutation(
         "RemoveBlob: nor did since",
         "_blob_holds",
         "(change.storage_key, change.idle) == (blob.storage_key, blob.idle)",
         "change.storage_key == blob.storage_key",
+        states=("loose",),
+        kinds=("collect",),
     ),
     Mutation(
         "RemoveBlob: under that key",
         "_blob_holds",
         "(change.storage_key, change.idle) == (blob.storage_key, blob.idle)",
         "change.idle == blob.idle",
+        because="a second guard: the first that needs it takes its mark away, which was seen an hour ago",
     ),
     Mutation(
         "SettleBlob: something needs it",
         "_blob_holds",
         "return is_used and change.idle == blob.idle",
         "return change.idle == blob.idle",
+        is_open=True,
     ),
     Mutation(
         "SettleBlob: it has that mark",
@@ -194,38 +227,46 @@ MUTATIONS: Final = (
         "_tag_holds",
         "return (row.digest if row else None) == wanted",
         "return isinstance(change, PutTag) or (row.digest if row else None) == wanted",
+        is_open=True,
     ),
     Mutation(
         "RemoveTag: it names that",
         "_tag_holds",
         "return (row.digest if row else None) == wanted",
         "return isinstance(change, RemoveTag) or (row.digest if row else None) == wanted",
+        states=("pushed",),
+        kinds=("untag",),
     ),
     # What can be restored.
-    _absent("PutTrash"),
+    _absent("PutTrash", "pushed", "collect", "delete"),
     Mutation(
         "MoveTrash, RemoveTrash: the state",
         "_trash_holds",
         "(row.state, row.held) == change.before",
         "row.held == change.before[1]",
+        is_open=True,
     ),
     Mutation(
         "MoveTrash, RemoveTrash: the mark of what is held",
         "_trash_holds",
         "(row.state, row.held) == change.before",
         "row.state == change.before[0]",
+        is_open=True,
     ),
     Mutation(
         "MoveTrash, RemoveTrash: due then",
         "_trash_holds",
         "change.due in {None, row.due}",
         "True",
+        is_open=True,
     ),
     Mutation(
         "MoveTrash, RemoveTrash: it is there",
         "_trash_holds",
         "return row is not None and (",
         "return row is None or (",
+        states=("kept",),
+        kinds=("restore",),
     ),
     # Usage.
     Mutation(
@@ -233,6 +274,7 @@ MUTATIONS: Final = (
         "_trash_holds",
         "usage.free >= change.bytes",
         "True",
+        machine="at random",
     ),
     Mutation(
         "Charge: it is counted",
@@ -248,6 +290,7 @@ MUTATIONS: Final = (
         "return change.session in sessions and sessions[change.session].writer == change.writer",
         "return change.session in sessions",
         machine="uploads",
+        is_open=True,
     ),
     Mutation(
         "EndUpload, EndDirect: the session",
@@ -255,6 +298,7 @@ MUTATIONS: Final = (
         "return change.session in sessions and sessions[change.session].writer == change.writer",
         "return change.session not in sessions or sessions[change.session].writer == change.writer",
         machine="uploads",
+        is_open=True,
     ),
     Mutation(
         "ExpireSession: it expires then",
@@ -276,6 +320,7 @@ MUTATIONS: Final = (
         "found is None or (found.writer not in {None, writer} and found.lease >= now)",
         "found is None",
         machine="uploads",
+        is_open=True,
     ),
     Mutation(
         "upload renew: the writer",
@@ -283,6 +328,7 @@ MUTATIONS: Final = (
         "found is None or found.writer != writer",
         "found is None",
         machine="uploads",
+        is_open=True,
     ),
     Mutation(
         "upload save: the writer",
@@ -297,6 +343,7 @@ MUTATIONS: Final = (
         "found is None or found.row.state != OPEN",
         "found is None",
         machine="direct",
+        is_open=True,
     ),
     Mutation(
         "direct acquire: it is verified",
@@ -311,6 +358,7 @@ MUTATIONS: Final = (
         "if found.writer not in {None, writer} and found.row.lease >= now:",
         "if False:",
         machine="direct",
+        is_open=True,
     ),
     Mutation(
         "direct save: the writer",
@@ -318,6 +366,7 @@ MUTATIONS: Final = (
         "found is None or found.writer != writer",
         "found is None",
         machine="direct",
+        is_open=True,
     ),
     Mutation(
         "direct remove: it is not published",

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Final
 
 from chalicelib.spec.digest import Digest
-from tests.properties.documents import BIG, OTHER, SMALL, Document
+from tests.properties.documents import BIG, BIG_OTHER, INDEX, OTHER, SMALL, Document
 from tests.properties.registry_in_memory import GRACE
 from tests.properties.test_everything import CONTENTS, DAY, REPOSITORIES, EverythingMachine, Target, closure
 
@@ -40,6 +40,8 @@ RIVALS: Final[dict[str, tuple[str, ...]]] = {
     "delete and push": ("delete", "push"),
     "come twice": ("delete the blob", "put at once"),
     "untag and tag": ("untag", "push"),
+    "tag another": (),
+    "index": (),
 }
 AIM: Final = Target(REPOSITORIES[0], 0, 0, ("t0",))
 
@@ -78,6 +80,7 @@ class Pair(EverythingMachine):
         memory = self.registry.memory
         self._rows = {one.name: copy(getattr(memory, one.name)) for one in fields(memory)}
         self._rest = self.registry.now, dict(self.model.may), dict(self.told), self.used
+        self._linked = dict(self.linked)
 
     def begin_again(self) -> None:
         memory = self.registry.memory
@@ -90,6 +93,7 @@ class Pair(EverythingMachine):
                 now.update(rows)
         self.registry.now, may, told, self.used = self._rest
         self.model.may, self.told = dict(may), dict(told)
+        self.linked = dict(self._linked)
 
     def whole_of_each(self, kind: str) -> None:
         """Every blob that the document names, where it is about blobs."""
@@ -104,22 +108,29 @@ class Pair(EverythingMachine):
         self.come_to_write(running, writes)
         if running not in self.running:
             return False
-        if rival == "push":
-            self.whole(rival, AIM, document=OTHER)
+        if rival in {"push", "tag another"}:
+            self.whole("push", AIM, document=OTHER)
+        if rival == "index":
+            # Names the first document too, where that is SMALL: it has a parent then.
+            self.whole("push", AIM, document=INDEX)
         for one in RIVALS.get(rival, (rival,)):
             self.whole_of_each(one)
         self.finish_all()
         return True
 
 
-def every_pair(documents: tuple[Document, ...] = (SMALL, BIG)) -> Iterator[str]:
+def every_pair(
+    documents: tuple[Document, ...] = (SMALL, BIG, BIG_OTHER),
+    states: tuple[str, ...] = STATES,
+    kinds: tuple[str, ...] = KINDS,
+) -> Iterator[str]:
     """Run each, and say which."""
-    for document, state in product(documents, STATES):
+    for document, state in product(documents, states):
         pair = Pair(document)
         try:
             pair.prepare(state)
             pair.remember()
-            for kind, rival in product(KINDS, (*KINDS, *RIVALS)):
+            for kind, rival in product(kinds, (*KINDS, *RIVALS)):
                 for writes in range(WRITES):
                     pair.begin_again()
                     goes_on = pair.run(kind, rival, writes)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from chalicelib.registry.collection import URL_SECONDS
 from chalicelib.registry.manifests import Push
 from chalicelib.registry.stores import LIVE
 from chalicelib.registry.uploads import Chunk
@@ -74,6 +75,7 @@ class Running:
     began: float
     possible: set[tuple[Key, Any]]
     rivals: set[Key] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
     before: dict[Key, set[Any]] = field(default_factory=dict)
 
 
@@ -89,6 +91,8 @@ class EverythingMachine(RuleBasedStateMachine):
         self.documents: list[Document] = []
         self.used = 0
         self.is_hurt = False
+        # When bytes were last linked: until an hour later somebody may be reading them.
+        self.linked: dict[str, float] = {}
 
     def world(self) -> WholeRegistry:
         return WholeRegistry()
@@ -152,7 +156,9 @@ class EverythingMachine(RuleBasedStateMachine):
         running = Running(operation, kind, about, self.registry.now, possible, before=before)
         for other in self.running:
             other.rivals |= {key for key, _ in possible}
+            other.others.add(kind)
             running.rivals |= {key for key, _ in other.possible}
+            running.others.add(other.kind)
         self.model.begin(possible)
         self.running.append(running)
         self.widen()
@@ -207,13 +213,34 @@ class EverythingMachine(RuleBasedStateMachine):
         for key in effects:
             if key[0] == "link" and effects[key]:
                 self.told[key] = max(self.told.get(key, 0), about.told or running.began)
-        self.model.end({key: value for key, value in effects.items() if key not in running.rivals})
+        mine = {key for key in effects if key not in running.rivals or self.is_counted_on(key, running)}
+        self.model.end({key: effects[key] for key in mine})
+
+    def is_counted_on(self, key: Key, running: Running) -> bool:
+        """No collector may take away what a client was told of, whatever it saw before."""
+        by_others = [one for one in self.running if key in {seen for seen, _ in one.possible}]
+        is_fresh = key[0] == "link" and self.told.get(key, 0) + GRACE > self.registry.now
+        if not is_fresh or running.others - {"collect"} or any(one.kind != "collect" for one in by_others):
+            return False
+        for one in by_others:
+            one.possible.discard((key, None))
+        return True
 
     def check(self) -> None:
         self.registry.check()
         usage = self.registry.memory.usage["account"]
         assert usage.bytes <= max(usage.limit, self.used), "more was charged than there was room for"
         self.used = usage.bytes
+        self.check_readers()
+
+    def check_readers(self) -> None:
+        memory = self.registry.memory
+        for key, blob in memory.blobs.items():
+            if memory.blob_links[key]:
+                self.linked[blob.storage_key] = self.registry.now
+        for storage_key in self.linked.keys() - {blob.storage_key for blob in memory.blobs.values()}:
+            since = self.registry.now - self.linked.pop(storage_key)
+            assert since >= URL_SECONDS, f"{storage_key} went while it may be read"
 
     @precondition(lambda self: len(self.running) < AT_ONCE)
     @rule(aim=targets, kind=kinds)
