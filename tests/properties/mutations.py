@@ -271,14 +271,14 @@ MUTATIONS: Final = (
     # Usage.
     Mutation(
         "Charge: that much is free",
-        "_trash_holds",
+        "_usage_holds",
         "usage.free >= change.bytes",
         "True",
         machine="at random",
     ),
     Mutation(
         "Charge: it is counted",
-        "_trash_holds",
+        "_usage_holds",
         "return usage is not None and (",
         "return usage is None or (",
         machine="uncounted",
