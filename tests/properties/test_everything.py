@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from chalicelib.registry.collection import URL_SECONDS
 from chalicelib.registry.manifests import Push
 from chalicelib.registry.stores import LIVE
-from chalicelib.registry.uploads import Chunk
+from chalicelib.registry.uploads import SESSION_SECONDS, Chunk
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository
@@ -202,7 +202,9 @@ class EverythingMachine(RuleBasedStateMachine):
         error = operation.error
         if isinstance(error, RegistryError):
             assert error.code in operation.allowed, error
-            if not operation.broken and not running.rivals:
+            # Whoever takes longer than a session lasts is refused for that.
+            is_late = self.registry.now - running.began >= SESSION_SECONDS
+            if not operation.broken and not running.rivals and not is_late:
                 KINDS[running.kind].refused(Refusal(running.about, running.before, error.code))
         elif error is not None:
             assert operation.broken or isinstance(error, S3Error), error
