@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Final, Protocol
 
 from chalicelib.registry.changes import (
@@ -18,6 +17,7 @@ from chalicelib.registry.changes import (
     Transactions,
     WriteAudit,
 )
+from chalicelib.registry.immutability import immutable_by
 from chalicelib.registry.lifecycle import (
     Gone,
     LifecyclePolicy,
@@ -30,7 +30,7 @@ from chalicelib.registry.lifecycle import (
     reason_of,
 )
 from chalicelib.registry.manifests import Manifests
-from chalicelib.registry.policies import IMMUTABLE_TAGS, LIFECYCLE, Policy, PolicyStore
+from chalicelib.registry.policies import IMMUTABLE_TAGS, LIFECYCLE, PolicyStore
 from chalicelib.registry.stores import LIVE, TrashStore
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import RegistryError
@@ -57,13 +57,6 @@ class Outcome:
     is_complete: bool = True
 
 
-def immutable_by(policy: Policy | None, tag: str) -> str:
-    """The pattern that makes a tag immutable, or ''."""
-    if policy is None or any(fnmatchcase(tag, one) for one in policy.document.get("except", ())):
-        return ""
-    return next((one for one in policy.document["patterns"] if fnmatchcase(tag, one)), "")
-
-
 class ChangedError(Exception):
     """Something is no longer as the plan saw it."""
 
@@ -76,7 +69,6 @@ class Lifecycle:
     trash: TrashStore
     policies: PolicyStore
     manifests: Manifests
-    immutable_by: Callable[[Policy | None, str], str] = immutable_by
     clock: Callable[[], float] = time.time
 
     def preview(
@@ -112,9 +104,7 @@ class Lifecycle:
         tags = tuple(self.states.tags(repository))
         manifests = tuple(self.states.manifests(repository))
         policy = self.policies.of(repository, IMMUTABLE_TAGS)
-        return State(
-            manifests, tags, tuple(self._gone(repository)), lambda tag: self.immutable_by(policy, tag)
-        )
+        return State(manifests, tags, tuple(self._gone(repository)), lambda tag: immutable_by(policy, tag))
 
     def _gone(self, repository: Repository) -> Iterator[Gone]:
         after = ""
