@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from chalicelib.aws.keys import registry_key, repository_key
-from chalicelib.aws.tables import Tables
+from chalicelib.aws.tables import ManifestModel, Tables, TagModel
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
+
+
+def manifest_models(
+    tables: Tables, repository: Repository, attributes: Sequence[str]
+) -> Iterator[ManifestModel]:
+    """Every manifest of a repository, in any state, with these attributes alone; consistent."""
+    table = tables.manifests
+    # The edges of referrers are in the same partition.
+    for prefix in ("sha256:", "sha512:"):
+        yield from table.query(
+            repository_key(repository),
+            table.digest.startswith(prefix),
+            consistent_read=True,
+            attributes_to_get=list(attributes),
+        )
+
+
+def tag_models(tables: Tables, repository: Repository) -> Iterator[TagModel]:
+    """Every tag of a repository: what it names, and since when; consistent."""
+    attributes = ["tag", "digest", "moved"]
+    return tables.tags.query(repository_key(repository), consistent_read=True, attributes_to_get=attributes)
 
 
 class DynamoContentStore:
@@ -21,15 +42,7 @@ class DynamoContentStore:
         yield from (Repository(account, model.repository) for model in results)
 
     def manifests(self, repository: Repository) -> Iterator[Digest]:
-        table = self._tables.manifests
-        for prefix in ("sha256:", "sha512:"):
-            results = table.query(
-                repository_key(repository),
-                table.digest.startswith(prefix),
-                consistent_read=True,
-                attributes_to_get=["digest"],
-            )
-            yield from (Digest(model.digest) for model in results)
+        return (Digest(model.digest) for model in manifest_models(self._tables, repository, ["digest"]))
 
     def links(self, repository: Repository) -> Iterator[Digest]:
         table = self._tables.links

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chalicelib.aws.keys import repository_key
+from chalicelib.aws.content_store import manifest_models, tag_models
 from chalicelib.aws.rows import microseconds
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.lifecycle import ManifestState, TagState
@@ -24,24 +24,12 @@ class DynamoLifecycleStore:
         self._tables = tables
 
     def tags(self, repository: Repository) -> Iterator[TagState]:
-        results = self._tables.tags.query(
-            repository_key(repository), consistent_read=True, attributes_to_get=["tag", "digest", "moved"]
-        )
-        for model in results:
+        for model in tag_models(self._tables, repository):
             moved = microseconds(model.moved) if model.moved else 0
             yield TagState(model.tag, Digest(model.digest), moved)
 
     def manifests(self, repository: Repository) -> Iterator[ManifestState]:
-        table = self._tables.manifests
-        # The edges of referrers are in the same partition.
-        for prefix in ("sha256:", "sha512:"):
-            results = table.query(
-                repository_key(repository),
-                table.digest.startswith(prefix),
-                consistent_read=True,
-                attributes_to_get=list(_BARE),
-            )
-            yield from map(_state, results)
+        return map(_state, manifest_models(self._tables, repository, _BARE))
 
     def scopes(self) -> Iterator[str]:
         """Of every lifecycle policy; there are few policies, so all of them are read."""

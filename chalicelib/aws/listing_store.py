@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from chalicelib.aws.keys import repository_key
+from chalicelib.aws.content_store import manifest_models, tag_models
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.deletion import ListedManifest, ListedTag
 from chalicelib.registry.stores import LIVE
@@ -20,25 +20,15 @@ class DynamoListingStore:
         self._tables = tables
 
     def manifests(self, repository: Repository) -> Iterator[ListedManifest]:
-        table = self._tables.manifests
-        for prefix in ("sha256:", "sha512:"):
-            results = table.query(
-                repository_key(repository),
-                table.digest.startswith(prefix),
-                consistent_read=True,
-                attributes_to_get=["digest", "state", "tags", "parents", "subject", "pushed"],
-            )
-            for model in results:
-                if model.state == LIVE:
-                    subject = Digest(model.subject) if model.subject else None
-                    tags, parents = int(model.tags or 0), int(model.parents or 0)
-                    yield ListedManifest(Digest(model.digest), tags, parents, subject, _second(model.pushed))
+        attributes = ["digest", "state", "tags", "parents", "subject", "pushed"]
+        for model in manifest_models(self._tables, repository, attributes):
+            if model.state == LIVE:
+                subject = Digest(model.subject) if model.subject else None
+                tags, parents = int(model.tags or 0), int(model.parents or 0)
+                yield ListedManifest(Digest(model.digest), tags, parents, subject, _second(model.pushed))
 
     def tags(self, repository: Repository) -> Iterator[ListedTag]:
-        results = self._tables.tags.query(
-            repository_key(repository), consistent_read=True, attributes_to_get=["tag", "digest", "moved"]
-        )
-        for model in results:
+        for model in tag_models(self._tables, repository):
             yield ListedTag(model.tag, Digest(model.digest), _second(model.moved))
 
 
