@@ -126,6 +126,7 @@ class Deployment:
         self._reads = reads
         transactions = DynamoTransactions(connection, self._tables, clock=clock)
         self._own = own
+        self._bucket = S3Bucket(self._s3, settings.bucket)
         objects = self._objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
@@ -137,7 +138,7 @@ class Deployment:
         trash_rows = DynamoTrashStore(self._tables, reads)
         self.trash = Trash(trash_rows, transactions, retention.seconds, clock)
         self.history = DynamoHistoryStore(self._tables)
-        self._stored = AwsStoredContent(self._tables, self._s3, settings.bucket)
+        self._stored = AwsStoredContent(self._tables, self._bucket)
         self.soft_limits = SoftLimits(self.policies, self._stored, transactions, clock)
         uploads = Uploads(
             DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key, clock
@@ -306,7 +307,7 @@ class Deployment:
         from chalicelib.aws.row_store import DynamoRowStore  # noqa: PLC0415
         from chalicelib.registry.fsck import Fsck  # noqa: PLC0415
 
-        rows = DynamoRowStore(self.dynamodb, self._tables, self._s3, self.settings.bucket)
+        rows = DynamoRowStore(self.dynamodb, self._tables, self._bucket)
         return Fsck(rows, keys.shard_of, self.quota.limit_of, self.services.manifests, self.clock)
 
     @functools.cached_property
@@ -317,7 +318,7 @@ class Deployment:
         from chalicelib.registry.expiry import Expiry  # noqa: PLC0415
         from chalicelib.registry.steps import Steps  # noqa: PLC0415
 
-        services, bucket = self.services, S3Bucket(self._s3, self.settings.bucket)
+        services, bucket = self.services, self._bucket
         found = DynamoCollectableStore(self._tables, bucket)
         transactions = services.blobs.transactions
         return Collector(
@@ -351,7 +352,7 @@ class Deployment:
         services = self.services
         return Sweep(
             rows=DynamoSweepStore(self._tables, self._reads),
-            bucket=S3Bucket(self._s3, self.settings.bucket),
+            bucket=self._bucket,
             uploads=services.uploads.sessions,
             direct=self.direct.sessions,
             links=services.blobs.links,

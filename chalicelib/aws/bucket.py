@@ -19,7 +19,7 @@ class S3Bucket:
         told = {"StartAfter": after} if after else {}
         for page in pages.paginate(Bucket=self._name, Prefix=prefix, **told):
             for one in page.get("Contents", ()):
-                yield StoredObject(one["Key"], int(one["LastModified"].timestamp()))
+                yield StoredObject(one["Key"], int(one["LastModified"].timestamp()), int(one["Size"]))
 
     def has(self, key: str) -> bool:
         try:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from chalicelib.aws.bucket import S3Bucket
 from chalicelib.aws.keys import SHARDS, shard_of
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.proof import FIXED, Mend, Place, Row, Value
@@ -49,8 +50,8 @@ FORMS: Final[Mapping[str, _Form]] = {
 class DynamoRowStore:
     """Queries and transactions of the client itself: the models would hide what is missing in a row."""
 
-    def __init__(self, client: Any, tables: Tables, s3: Any, bucket: str) -> None:
-        self._client, self._tables, self._s3, self._bucket = client, tables, s3, bucket
+    def __init__(self, client: Any, tables: Tables, bucket: S3Bucket) -> None:
+        self._client, self._tables, self._bucket = client, tables, bucket
 
     def repositories(self, account: str) -> list[str]:
         """Those that are listed, and those of which something deleted is kept."""
@@ -88,7 +89,7 @@ class DynamoRowStore:
         if not wanted:
             return set()
         with ThreadPoolExecutor(HEADS_AT_ONCE) as pool:
-            answers = pool.map(self._is_stored, wanted)
+            answers = pool.map(self._bucket.has, wanted)
             return {key for key, is_there in zip(wanted, answers, strict=True) if is_there}
 
     def mend(self, mends: Sequence[Mend]) -> bool:
@@ -97,15 +98,6 @@ class DynamoRowStore:
         except ClientError as error:
             reasons = error.response.get("CancellationReasons") or []
             if {one.get("Code") for one in reasons} & {"ConditionalCheckFailed", "TransactionConflict"}:
-                return False
-            raise
-        return True
-
-    def _is_stored(self, key: str) -> bool:
-        try:
-            self._s3.head_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return False
             raise
         return True

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
+from chalicelib.aws.bucket import S3Bucket
 from chalicelib.aws.content_store import DynamoContentStore
 from chalicelib.aws.keys import repository_key
 from chalicelib.aws.tables import Tables
@@ -15,8 +15,8 @@ from chalicelib.spec.reference import Repository
 class AwsStoredContent:
     """Rows in DynamoDB, objects in S3."""
 
-    def __init__(self, tables: Tables, client: Any, bucket: str) -> None:
-        self._tables, self._client, self._bucket = tables, client, bucket
+    def __init__(self, tables: Tables, bucket: S3Bucket) -> None:
+        self._tables, self._bucket = tables, bucket
         self._content = DynamoContentStore(tables)
 
     def counted(self, account: str) -> tuple[int, int]:
@@ -34,19 +34,10 @@ class AwsStoredContent:
     def objects(self, account: str) -> Iterator[tuple[str, int]]:
         """Those that came through the edge stay where they were staged: that prefix is the later one."""
         for prefix in (f"blobs/{account}/", f"staged/{quote(account, safe='')}/"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-            yield from (
-                (item["Key"], int(item["Size"])) for page in pages for item in page.get("Contents", ())
-            )
+            yield from ((one.key, one.size) for one in self._bucket.objects(prefix))
 
     def holds(self, key: str) -> bool:
-        try:
-            self._client.head_object(Bucket=self._bucket, Key=key)
-        except self._client.exceptions.ClientError as error:
-            if error.response["Error"].get("Code") not in {"404", "NoSuchKey"}:
-                raise
-            return False
-        return True
+        return self._bucket.has(key)
 
     def names(self, account: str, key: str) -> bool:
         table = self._tables.blobs

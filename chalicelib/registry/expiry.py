@@ -20,6 +20,7 @@ class StoredObject:
 
     key: str
     at: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class MemoryBucket:
 
     def objects(self, prefix: str, after: str = "") -> Iterator[StoredObject]:
         keys = [key for key in sorted(self._memory.objects) if key.startswith(prefix) and key > after]
-        return iter([StoredObject(key, 0) for key in keys])
+        return iter([StoredObject(key, 0, len(self._memory.objects[key])) for key in keys])
 
     def has(self, key: str) -> bool:
         return key in self._memory.objects
