@@ -51,10 +51,9 @@ def sweep(event: Any) -> None:
 
 
 @app.schedule("rate(6 hours)", name="reconcile")
-def reconcile(_event: Any) -> None:
+def reconcile(event: Any) -> None:
     """Compare what is counted with what is stored, and put it right."""
-    seconds = app.lambda_context.get_remaining_time_in_millis() / 1000
-    deployment.reconcile_all(seconds)
+    deployment.reconcile_all(event.context.get_remaining_time_in_millis() / 1000)
 
 
 @app.lambda_function(name="verifier")

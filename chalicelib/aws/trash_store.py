@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from chalicelib.aws.keys import repository_key
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import tag_move, trash_row
@@ -11,25 +9,6 @@ from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import TagMove, TrashRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
-
-# Everything but the bytes, of which a page could not be read at once.
-_BARE: Final = (
-    "repository",
-    "digest",
-    "media_type",
-    "size",
-    "state",
-    "storage_key",
-    "subject",
-    "holds",
-    "held",
-    "tags",
-    "deleted",
-    "deleted_by",
-    "reason",
-    "shard",
-    "due",
-)
 
 
 class DynamoTrashStore:
@@ -48,7 +27,8 @@ class DynamoTrashStore:
             repository_key(repository),
             table.digest > after if after else None,
             consistent_read=True,
-            attributes_to_get=list(_BARE),
+            # Of the bytes, a page could not be read at once.
+            attributes_to_get=[name for name in table.get_attributes() if name != "raw"],
             limit=limit,
         )
         return [trash_row(model) for model in results]
