@@ -10,7 +10,7 @@ from pynamodb.connection import Connection
 from pynamodb.exceptions import UpdateError
 
 from chalicelib.aws.conditions import check_lost
-from chalicelib.aws.keys import referrer_key, repository_key
+from chalicelib.aws.keys import referrer_key, registry_key, repository_key
 from chalicelib.aws.reads import Reads, key_of
 from chalicelib.aws.rows import link_row, manifest_row, policy_of, tag_row
 from chalicelib.aws.tables import Tables
@@ -58,8 +58,11 @@ class DynamoManifestStore:
         manifests: Iterable[Digest],
     ) -> Survey:
         key, tables = repository_key(repository), self._tables
-        keys: list[Row]
-        keys = [(tables.manifests, key, one) for one in sorted({*manifests, *([digest] if digest else [])})]
+        keys: list[Row] = []
+        if digest:
+            of_account = registry_key(repository.account, repository.registry)
+            keys += [(tables.repositories, of_account, repository.name)]
+        keys += [(tables.manifests, key, one) for one in sorted({*manifests, *([digest] if digest else [])})]
         keys += [(tables.tags, key, tag) for tag in sorted(set(tags))]
         if tags:
             keys += [(tables.policies, scope, IMMUTABLE_TAGS) for scope in scopes(repository)]
@@ -72,6 +75,8 @@ class DynamoManifestStore:
                     found.manifests[row.digest] = row
                 elif isinstance(model, tables.tags):
                     found.tags[model.tag] = tag_row(model)
+                elif isinstance(model, tables.repositories):
+                    found.is_named = True
                 elif isinstance(model, tables.policies):
                     policies.append(policy_of(model))
                 else:

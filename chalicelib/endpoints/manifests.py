@@ -45,15 +45,14 @@ def put(services: Services, call: Call) -> Response:
         raise RegistryError(ErrorCode.MANIFEST_INVALID, message, status=413)
     reference = parse_reference(call.parameters["reference"])
     more = [check_tag(tag) for tag in dict.fromkeys(request.every("tag"))]
-    if len(more) > TAGS_LIMIT:
-        raise RegistryError(
-            ErrorCode.MANIFEST_INVALID, f"at most {TAGS_LIMIT} tags in one request", status=413
-        )
     raw = request.body()
     _check_length(request, raw)
     manifest = parse_manifest(raw, request.headers.get("content-type", ""))
     digest = _digest(reference, raw)
     tags = more if isinstance(reference, Digest) else list(dict.fromkeys([reference, *more]))
+    if len(tags) > TAGS_LIMIT:
+        message = f"at most {TAGS_LIMIT} tags in one request"
+        raise RegistryError(ErrorCode.MANIFEST_INVALID, message, status=413)
     services.manifests.put(
         Push(call.repository, manifest, digest, tuple(tags), call.actor, _precondition(request))
     )

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from chalicelib.registry.blobs import Blobs
-from chalicelib.registry.changes import Actor
+from chalicelib.registry.changes import Actor, NameRepository
 from chalicelib.registry.manifests import Manifests
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -49,7 +49,9 @@ class Emptying:
         for digest in list(self.content.links(repository)):
             _unless_gone(partial(self.blobs.delete, repository, digest))
         self.content.forget(repository)
-        self.manifests.named.discard(repository)
+        if not self.is_empty(repository):
+            # A push that began before found the repository named, and did not name it.
+            self.manifests.transactions.write([NameRepository(repository)])
         return count
 
     def _pass(self, repository: Repository, actor: Actor) -> int:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chalicelib.registry.blobs import ATTEMPTS, busy
@@ -118,7 +118,6 @@ class Manifests:
     transactions: Transactions
     staging: Staging
     key_for: Callable[[Repository, Digest], str]
-    named: set[Repository] = field(default_factory=set)
     adopt: Callable[[Repository, Digest], bool] | None = None
     trash: Trash | None = None
     policies: PolicyStore | None = None
@@ -172,7 +171,6 @@ class Manifests:
         check_count(push.manifest)
         for _ in range(ATTEMPTS):
             if self._try_put(push):
-                self.named.add(push.repository)
                 return
         raise busy()
 
@@ -333,7 +331,7 @@ class Manifests:
         if subject is not None:
             descriptor = push.manifest.referrer_descriptor(push.digest)
             changes.append(PutReferrer(push.repository, subject.digest, push.digest, descriptor))
-        if push.repository not in self.named:
+        if not survey.is_named:
             changes.append(NameRepository(push.repository))
         return changes
 

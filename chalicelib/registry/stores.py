@@ -233,6 +233,8 @@ class Survey:
     tags: dict[str, TagRow] = field(default_factory=dict)
     links: dict[Digest, Link] = field(default_factory=dict)
     manifests: dict[Digest, ManifestRow] = field(default_factory=dict)
+    # Whether the repository is in the lists; read where a manifest is put.
+    is_named: bool = False
     # The policy of immutable tags, where the PUT has tags.
     immutable: Policy | None = None
 

@@ -91,7 +91,6 @@ class Ground:
         self.clock.now = Clock().now
         services.sign_in._locked.clear()
         services.sign_in._remembered.clear()
-        services.manifests.named.clear()
         self.deployment.quota._seen.clear()
         self.deployment.soft_limits._seen.clear()
         services.revocations._known, services.revocations._read = {}, None

@@ -139,7 +139,6 @@ class Isolation(RuleBasedStateMachine):
         self.scene.snapshot.restore()
         self.estate = self.scene.estate
         self.deployment = self.estate.ground.deployment
-        self.deployment.services.manifests.named.clear()
         self.image = self.estate.images[VICTIM]
         self.owner = self.estate.caller("acme-owner")
         self.own = ATTACKERS[id_]

@@ -48,7 +48,6 @@ def deploy(_made: dict[Settings, Deployment]) -> Callable[..., Deployment]:
         settings = replace(SETTINGS, **changes)
         if settings not in _made:
             _made[settings] = Deployment(settings)
-        _made[settings].services.manifests.named.clear()
         _made[settings].sign_in._locked.clear()
         _made[settings].quota._seen.clear()
         _made[settings].soft_limits._seen.clear()

@@ -8,7 +8,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from chalicelib.registry.changes import NOBODY
 from chalicelib.spec.digest import Digest
+from chalicelib.spec.reference import Repository
+from chalicelib.wiring import Deployment
+from tests.endpoints.conftest import SETTINGS
 from tests.endpoints.driver import IMAGE, INDEX, Driver
 from tests.endpoints.refusals import nothing_left_behind, refused
 
@@ -164,3 +168,38 @@ def test_the_catalog_lists_what_may_be_pulled(driver: Driver) -> None:
 def test_a_catalog_after_odd_names_has_an_answer(driver: Driver, last: str) -> None:
     driver.log_in("registry:catalog:*")
     assert driver.call("GET", "/v2/_catalog", {"last": last}).status == 200
+
+
+def listed(deployment: Deployment) -> list[str]:
+    driver = Driver(deployment)
+    driver.log_in("registry:catalog:*")
+    return list(driver.call("GET", "/v2/_catalog").document["repositories"])
+
+
+def test_a_repository_that_another_process_emptied_is_listed_again_by_the_next_push(driver: Driver) -> None:
+    raw = b"{}"
+    assert driver.put_raw(Digest.of(raw), raw).status == 201
+    other = Deployment(SETTINGS)
+    repository = Repository(SETTINGS.account, driver.repository)
+    other._emptying.empty(repository, NOBODY)
+    assert listed(driver.deployment) == []
+    assert driver.put_raw(Digest.of(raw), raw).status == 201
+    assert listed(driver.deployment) == [driver.repository]
+
+
+def test_a_push_beside_the_emptying_of_its_repository_is_listed(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It found the repository named, and then it was not."""
+    raw, emptying = b"{}", driver.deployment._emptying
+    repository = Repository(SETTINGS.account, driver.repository)
+    forget = type(emptying.content).forget
+
+    def push_then_forget(content: Any, forgotten: Repository) -> None:
+        assert driver.put_raw(Digest.of(raw), raw).status == 201
+        forget(content, forgotten)
+
+    assert driver.put_raw(Digest.of(raw), raw).status == 201
+    monkeypatch.setattr(type(emptying.content), "forget", push_then_forget)
+    emptying.empty(repository, NOBODY)
+    assert listed(driver.deployment) == [driver.repository]

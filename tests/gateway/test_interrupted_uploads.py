@@ -45,7 +45,6 @@ def running() -> Iterator[tuple[Deployment, Served]]:
 @pytest.fixture
 def registry(running: tuple[Deployment, Served]) -> Served:
     inventory.wipe()
-    running[0].services.manifests.named.clear()
     return running[1]
 
 

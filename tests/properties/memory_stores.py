@@ -469,6 +469,8 @@ class MemoryManifestStore:
     ) -> Survey:
         """BatchGetItem reads each row consistently, and not all of them at one instant."""
         memory, name, found = self._memory, repository.name, Survey()
+        found.is_named = bool(digest) and (repository.account, name) in memory.repositories
+        memory.between()
         for one in sorted({*manifests, *([digest] if digest else [])}):
             if row := memory.manifests.get((name, one)):
                 found.manifests[one] = replace(row, raw=None, pushed_by="", pulled=0)
