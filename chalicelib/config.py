@@ -106,6 +106,12 @@ VARIABLES: Final = (
         "how long what is deleted can be restored, 0 to 365 days, where no policy of its repository or "
         "registry says otherwise; 0: it is gone at once",
     ),
+    Variable(
+        "CCR_RETENTION_COUNTED",
+        "on",
+        "off: what can be restored gives way to pushes that the account has no other room for, the oldest "
+        "first, where no policy says otherwise",
+    ),
     Variable("CCR_FAST_READS", "on", "off: read single rows through botocore instead of signing by hand"),
     Variable("CCR_DEBUG_BACKEND_CALLS", "off", "on: each answer says how many backend calls it took"),
 )
@@ -156,6 +162,7 @@ class Settings:
     verifier_function: str = ""
     grace_seconds: int = 24 * 3600
     retention_days: int = 7
+    retention_counted: bool = True
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -193,6 +200,7 @@ class Settings:
             origin_secrets=_origin_secrets(environ),
             grace_seconds=_number(environ, "CCR_GRACE_SECONDS", default=24 * 3600, most=365 * 24 * 3600),
             retention_days=_number(environ, "CCR_RETENTION_DAYS", default=7, most=365, least=0),
+            retention_counted=_switch(environ, "CCR_RETENTION_COUNTED", default=True),
         )
 
 

@@ -69,6 +69,7 @@ from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.changes import NOBODY, Actor
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
+from chalicelib.registry.eviction import Eviction
 from chalicelib.registry.lifecycle_rounds import LifecycleRounds, Round
 from chalicelib.registry.lifecycle_run import Lifecycle
 from chalicelib.registry.manifests import Manifests
@@ -130,13 +131,15 @@ class Deployment:
         objects = self._objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
-        self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of, clock)
         links = DynamoLinkStore(self._tables, reads)
-        blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
         self.policies = DynamoPolicyStore(self._tables, reads)
-        retention = Retention(self.policies, settings.retention_days)
+        retention = Retention(self.policies, settings.retention_days, settings.retention_counted)
         trash_rows = DynamoTrashStore(self._tables, reads)
-        self.trash = Trash(trash_rows, transactions, retention.seconds, clock)
+        self.trash = Trash(trash_rows, transactions, retention.terms, clock)
+        eviction = Eviction(self.trash, links, clock=clock)
+        usages = DynamoUsageStore(self._tables, reads)
+        self.quota = Quota(usages, self._limit_of, clock, eviction)
+        blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
         self.history = DynamoHistoryStore(self._tables)
         self._stored = AwsStoredContent(self._tables, self._bucket)
         self.soft_limits = SoftLimits(self.policies, self._stored, transactions, clock)

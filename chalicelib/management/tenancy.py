@@ -87,7 +87,9 @@ def create_account(account: AccountIn) -> Response[AccountMade]:
 @router.get("/accounts/<account>", tags=["accounts"])
 def describe_account(account: NamePath) -> Response[AccountOut]:
     found = seen_account(account)
-    return answered(_account(found), version=found.version)
+    out = _account(found)
+    out.gives_way_bytes = services_of(router.context).quota.gives_way(account)
+    return answered(out, version=found.version)
 
 
 @router.patch("/accounts/<account>", tags=["accounts"])

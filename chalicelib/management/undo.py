@@ -127,6 +127,7 @@ def describe_tag(
         action=named.action,
         state=named.state,
         until=moment(named.due) if named.due else None,
+        gives_way=named.gives_way,
     )
 
 
@@ -218,6 +219,7 @@ def _trash(row: TrashRow) -> TrashOut:
         deleted_by=row.deleted_by,
         reason=row.reason,
         until=moment(row.due),
+        gives_way=row.gives_way,
     )
 
 

@@ -52,8 +52,10 @@ from chalicelib.registry.stores import (
     OPEN,
     PUBLISHED,
     RELEASING,
+    STAGING,
     VERIFYING,
     DirectRow,
+    GivingRow,
     Link,
     ManifestRow,
     Survey,
@@ -262,6 +264,8 @@ def _usage_holds(memory: Memory, change: Charge | MoveLevel) -> bool:
 
 def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash) -> bool:
     row = memory.trash.get((change.repository.name, change.digest))
+    if row is not None and change.gives_way and not row.gives_way:
+        return False
     return row is not None and (row.state, row.held) == change.before and change.due in {None, row.due}
 
 
@@ -269,11 +273,18 @@ def _blob_holds(memory: Memory, change: CountBlob | SettleBlob | RemoveBlob) -> 
     key = change.account, change.digest
     blob = memory.blobs.get(key)
     if blob is None or isinstance(change, CountBlob):
+        if blob is not None and change.is_shared and not _is_shared(memory, change):
+            return False
         return blob is not None and change.storage_key in {None, blob.storage_key}
-    is_used = bool(memory.blob_links[key] or memory.blob_keeps[key])
     if isinstance(change, SettleBlob):
-        return is_used and change.idle == blob.idle
-    return not is_used and (change.storage_key, change.idle) == (blob.storage_key, blob.idle)
+        return bool(memory.blob_links[key] or memory.blob_keeps[key]) and change.idle == blob.idle
+    is_unused = not memory.blob_links[key] and memory.blob_keeps[key] == change.kept
+    return is_unused and (change.storage_key, change.idle) == (blob.storage_key, blob.idle)
+
+
+def _is_shared(memory: Memory, change: CountBlob) -> bool:
+    key = change.account, change.digest
+    return memory.blob_links[key] + change.links > 0 or memory.blob_keeps[key] + change.kept > 0
 
 
 def _link_holds(memory: Memory, change: CountLink | TouchLink | SettleLink | RemoveLink) -> bool:
@@ -365,7 +376,7 @@ def _move_trash(memory: Memory, change: MoveTrash) -> None:
     state, held = change.after
     if told is not None:
         row = replace(row, tags=told.tags, deleted=told.deleted, due=told.due, storage_key=told.storage_key)
-        row = replace(row, deleted_by=told.deleted_by, reason=told.reason)
+        row = replace(row, deleted_by=told.deleted_by, reason=told.reason, gives_way=told.gives_way)
     if state == RELEASING:
         row = replace(row, due=int(memory.clock()) + RELEASE_SECONDS)
     memory.trash[key] = replace(row, state=state, held=held)
@@ -385,11 +396,12 @@ def _make_blob(memory: Memory, change: PutLink | CountLink | PutBlob | CountBlob
             memory.blobs[account, link.digest] = replace(link, references=0, idle=0)
             memory.blob_links[account, link.digest] = 1
             memory.blob_keeps[account, link.digest] = 0
-        case CountBlob(account, digest, links, _, kept):
+        case CountBlob(account, digest, links, _, kept, is_shared):
             memory.blob_links[account, digest] += links
             memory.blob_keeps[account, digest] += kept
-            idle = now if min(links, kept) < 0 else 0
-            memory.blobs[account, digest] = replace(memory.blobs[account, digest], idle=idle)
+            if not is_shared:
+                idle = now if min(links, kept) < 0 else 0
+                memory.blobs[account, digest] = replace(memory.blobs[account, digest], idle=idle)
 
 
 def _mark(memory: Memory, change: TouchLink | SettleLink | SettleBlob) -> None:
@@ -545,8 +557,19 @@ class MemoryLinkStore:
         return self._memory.links.get((repository.name, digest))
 
     def blob(self, account: str, digest: Digest) -> Link | None:
-        kept = self._memory.blobs.get((account, digest))
-        return kept and replace(kept, references=self._memory.blob_links[account, digest])
+        return self.blobs(account, [digest]).get(digest)
+
+    def blobs(self, account: str, digests: Collection[Digest]) -> dict[Digest, Link]:
+        memory = self._memory
+        return {
+            digest: replace(
+                memory.blobs[account, digest],
+                references=memory.blob_links[account, digest],
+                kept=memory.blob_keeps[account, digest],
+            )
+            for digest in digests
+            if (account, digest) in memory.blobs
+        }
 
 
 class MemoryTrashStore:
@@ -561,6 +584,12 @@ class MemoryTrashStore:
     def page(self, repository: Repository, after: str, limit: int) -> list[TrashRow]:
         keys = sorted(key for key in self._trash if key[0] == repository.name and key[1] > after)
         return [replace(self._trash[key], raw=None) for key in keys[:limit]]
+
+    def giving(self, account: str) -> Iterator[GivingRow]:
+        found = sorted(self._trash.items(), key=lambda one: one[1].deleted)
+        for (name, digest), row in found:
+            if row.gives_way and row.state != STAGING:
+                yield GivingRow(Repository(account, name), digest, row.blobs[: row.held], row.children)
 
 
 class MemoryHistoryStore:

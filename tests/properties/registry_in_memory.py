@@ -15,6 +15,7 @@ import pytest
 from chalicelib.registry import expiry, manifests, parts, staging, steps, trash, undo, uploads
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.collection import Collector
+from chalicelib.registry.eviction import Eviction
 from chalicelib.registry.expiry import Expiry
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.quota import Quota
@@ -102,11 +103,13 @@ class RegistryInMemory:
         memory.clock = lambda: self.now
         memory.usage["account"] = Usage(0, 10**9)
         direct: Any = Stopping(MemoryDirectStore(memory))
-        quota = Quota(usages, lambda _: 10**9)
+        policies: Any = Stopping(MemoryPolicyStore(memory))
+        retention = Retention(policies, 7)
+        self.trash = Trash(trash, transactions, retention.terms, lambda: self.now)
+        eviction = Eviction(self.trash, links, clock=lambda: self.now)
+        quota = Quota(usages, lambda _: 10**9, lambda: self.now, eviction)
         self.blobs = Blobs(links, objects, transactions, quota, GRACE, lambda: self.now)
         self.uploads = Uploads(sessions, objects, objects, self.blobs, self._blob_key, lambda: self.now)
-        policies: Any = Stopping(MemoryPolicyStore(memory))
-        self.trash = Trash(trash, transactions, Retention(policies, 7).seconds, lambda: self.now)
         self.manifests = Manifests(
             rows,
             tags,

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from chalicelib.registry.collection import URL_SECONDS
 from chalicelib.registry.manifests import Push
+from chalicelib.registry.policies import RETENTION, Policy, repository_scope
 from chalicelib.registry.stores import LIVE
 from chalicelib.registry.uploads import SESSION_SECONDS, Chunk
 from chalicelib.spec.digest import Digest
@@ -91,6 +92,8 @@ class EverythingMachine(RuleBasedStateMachine):
         self.documents: list[Document] = []
         self.used = 0
         self.is_hurt = False
+        # Whether what is deleted may give way to what is uploaded, now or then.
+        self.is_uncounted = False
         # When bytes were last linked: until an hour later somebody may be reading them.
         self.linked: dict[str, float] = {}
 
@@ -313,6 +316,15 @@ class EverythingMachine(RuleBasedStateMachine):
         self.registry.blobs.quota.usages.limit("account", limit)
 
     @precondition(lambda self: not self.running)
+    @rule(is_counted=st.booleans())
+    def set_retention(self, *, is_counted: bool) -> None:
+        """Of what is deleted from now on in the first repository."""
+        self.is_uncounted = self.is_uncounted or not is_counted
+        document = {"days": 7, "counted": is_counted}
+        policy = Policy(repository_scope(REPOSITORIES[0]), RETENTION, document)
+        self.registry.memory.policies[policy.scope, policy.kind] = policy
+
+    @precondition(lambda self: not self.running)
     @rule()
     def everything_goes_in_the_end(self) -> None:
         """With all grace passed, what nobody needs is gone to the last byte, and nothing else is."""
@@ -423,14 +435,17 @@ class Upload(Verb):
 
     def possible(self, about: About) -> Iterator[tuple[Key, Any]]:
         yield about.link, True
+        if about.machine.is_uncounted:
+            yield from ((("kept", REPOSITORIES[0].name, one.digest), None) for one in DOCUMENTS)
 
     def effects(self, about: About, result: Any) -> dict[Key, Any]:
         return {about.link: True} if result is not False else {}
 
     def refused(self, refusal: Refusal) -> None:
-        usage = refusal.about.registry.memory.usage["account"]
+        registry = refusal.about.registry
         assert refusal.code is ErrorCode.DENIED, refusal.code
-        assert usage.free < len(refusal.about.content), "refused, and there is room"
+        room = registry.memory.usage["account"].free + registry.blobs.quota.gives_way("account")
+        assert room < len(refusal.about.content), "refused, and there is room"
 
 
 class PutAtOnce(Upload):

@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from chalicelib.registry.stores import VERIFYING
 from chalicelib.spec.digest import Digest
-from tests.properties import test_collection, test_direct_uploads
+from tests.properties import test_collection, test_direct_uploads, test_eviction
 from tests.properties.documents import BLOBS
 from tests.properties.effort import LONG
 from tests.properties.interleaving import Operation
@@ -110,6 +110,12 @@ def direct_expiry() -> None:
         check_buried(registry.memory)
 
 
+def eviction() -> None:
+    """What is kept and not counted gives way, whatever comes and goes beside it."""
+    with small_limits():
+        test_eviction.races()
+
+
 def at_random(examples: int = EXAMPLES) -> None:
     run_state_machine_as_test(EverythingMachine, settings=_settings(examples))
 
@@ -122,6 +128,7 @@ MACHINES: Final[dict[str, Callable[[], None]]] = {
     "uncounted": uncounted,
     "expiry": expiry,
     "direct expiry": direct_expiry,
+    "eviction": eviction,
 }
 NEEDED: Final = [one for one in MUTATIONS if not one.because and (LONG or not one.is_open)]
 

@@ -114,12 +114,25 @@ def _kept_blob(r: Repository) -> list[Change]:
     return [*_idle_blob(r), CountBlob(r.account, D, kept=2), CountBlob(r.account, D, kept=-1)]
 
 
-def a_trash() -> TrashRow:
-    return TrashRow(D, "text/plain", 7, KEPT, raw=b"{}", due=9)
+def _quiet_blob(r: Repository) -> list[Change]:
+    """Kept by one, with no mark."""
+    return [*_idle_blob(r), CountBlob(r.account, D, kept=1)]
+
+
+def a_trash(*, gives_way: bool = False) -> TrashRow:
+    return TrashRow(D, "text/plain", 7, KEPT, raw=b"{}", due=9, gives_way=gives_way)
 
 
 def _trash(r: Repository) -> list[Change]:
     return [PutTrash(r, a_trash())]
+
+
+def _giving(r: Repository) -> list[Change]:
+    return [PutTrash(r, a_trash(gives_way=True))]
+
+
+def _counted_since(r: Repository) -> list[Change]:
+    return [*_giving(r), MoveTrash(r, D, (KEPT, 0), (KEPT, 0), row=a_trash())]
 
 
 def _used(_: Repository) -> list[Change]:
@@ -133,6 +146,14 @@ def _tag(digest: Digest) -> Callable[[Repository], list[Change]]:
 
 def _move(**fields: Any) -> Callable[[Repository], Change]:
     return lambda r: MoveManifest(r, D, **{"before": (LIVE, 2), "after": (RELEASING, 2), **fields})
+
+
+def _leaving(r: Repository) -> MoveTrash:
+    return MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), gives_way=True)
+
+
+def _beside(r: Repository, **less: int) -> CountBlob:
+    return CountBlob(r.account, D, is_shared=True, **less)
 
 
 HOLDING = [
@@ -170,6 +191,14 @@ HOLDING = [
     Case("count blob", _link(), lambda r: CountBlob(r.account, D, 1)),
     Case("count blob under its key", _link(), lambda r: CountBlob(r.account, D, 1, KEY)),
     Case("remove blob that nothing needs", _idle_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
+    Case(
+        "remove blob with the last that keeps it",
+        _kept_blob,
+        lambda r: RemoveBlob(r.account, D, KEY, NOW, 1),
+    ),
+    Case("remove blob that has no mark", _quiet_blob, lambda r: RemoveBlob(r.account, D, KEY, 0, 1)),
+    Case("count blob down beside a link", _link(), lambda r: _beside(r, kept=-1)),
+    Case("count blob down beside a keeper", _quiet_blob, lambda r: _beside(r, links=-1)),
     Case("charge what is free", _used, lambda r: Charge(r.account, ROOM)),
     Case("give back more than is free", _used, lambda r: Charge(r.account, -ROOM * 2)),
     Case("bury an object", _nothing, lambda _: BuryObject(KEY)),
@@ -178,6 +207,8 @@ HOLDING = [
     Case("move trash that is due", _trash, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), due=9)),
     Case("remove trash", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0))),
     Case("remove trash that is due", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), 9)),
+    Case("move trash that gives way", _giving, _leaving),
+    Case("remove trash that gives way", _giving, lambda r: RemoveTrash(r, D, (KEPT, 0), 9, gives_way=True)),
     Case("touch link", _link(), lambda r: TouchLink(r, D)),
     Case("touch link idle as seen", _link(), lambda r: TouchLink(r, D, NOW)),
     Case("settle link in use", _used_link, lambda r: SettleLink(r, D, NOW)),
@@ -230,6 +261,14 @@ REFUSED = [
     Case("remove blob that is kept", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
     Case("remove blob of another key", _idle_blob, lambda r: RemoveBlob(r.account, D, "other", NOW)),
     Case("remove blob idle since then", _idle_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW - 1)),
+    Case("remove blob that more keep", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW, 2)),
+    Case("remove blob linked beside", _link(), lambda r: RemoveBlob(r.account, D, KEY, 0)),
+    Case("remove blob that has a mark", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, 0, 1)),
+    Case("remove blob that has none", _quiet_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW, 1)),
+    Case("count the last of a blob", _quiet_blob, lambda r: _beside(r, kept=-1)),
+    Case("move trash that is counted", _trash, _leaving),
+    Case("move trash counted since", _counted_since, _leaving),
+    Case("remove trash that is counted", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), gives_way=True)),
     Case("touch link not there", _nothing, lambda r: TouchLink(r, D)),
     Case("touch link idle since then", _link(), lambda r: TouchLink(r, D, NOW - 1)),
     Case("touch link in use", _used_link, lambda r: TouchLink(r, D, NOW)),
