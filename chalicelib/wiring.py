@@ -342,6 +342,7 @@ class Deployment:
             steps=Steps(transactions, self.quota.usage),
             shards=keys.SHARDS,
             account_of=keys.account_of,
+            settle=lambda account: self.quota.settle(account, transactions),
             grace=self.settings.grace_seconds,
             clock=self.clock,
         )

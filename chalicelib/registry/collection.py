@@ -153,6 +153,8 @@ class Collector:
     steps: Steps
     shards: str
     account_of: Callable[[str], str]
+    # Of an account whose bytes were freed: brings its level in line, and never raises.
+    settle: Callable[[str], object]
     grace: int = GRACE_SECONDS
     url_seconds: int = URL_SECONDS
     clock: Callable[[], float] = time.time
@@ -160,12 +162,19 @@ class Collector:
     def run(self, until: float, account: str | None = None) -> Report:
         """Free what is due, of one account or of all, until the clock says `until`."""
         run = _Run(until, account)
+        run.report.is_complete = self._run(run)
+        for owner, freed in run.report.accounts.items():
+            if freed.bytes:
+                self.settle(owner)
+        return run.report
+
+    def _run(self, run: _Run) -> bool:
+        """False: it did not come to the end of every list."""
         for shard in random.sample(self.shards, len(self.shards)):
             for pages, work in self._lists(shard):
                 if not self._work(run, pages, work):
-                    run.report.is_complete = False
-                    return run.report
-        return run.report
+                    return False
+        return True
 
     def _lists(self, shard: str) -> Iterator[tuple[Callable[[], Pages], Work]]:
         """In the order in which one makes work for the next."""

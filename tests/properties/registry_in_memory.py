@@ -134,6 +134,7 @@ class RegistryInMemory:
             steps=Steps(transactions, quota.usage),
             shards="0",
             account_of=lambda _: "account",
+            settle=lambda account: quota.settle(account, transactions),
             grace=GRACE,
             clock=lambda: self.now,
         )
