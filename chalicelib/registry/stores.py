@@ -331,10 +331,6 @@ class UsageStore(Protocol):
         """
         ...
 
-    def limit(self, account: str, limit: int) -> Usage | None:
-        """From now on; None where nothing is counted yet."""
-        ...
-
     def many(self, accounts: Sequence[str]) -> dict[str, Usage]:
         """Those of at most 100 that are counted; one read."""
         ...

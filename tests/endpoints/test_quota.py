@@ -21,6 +21,7 @@ from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from tests.endpoints import inventory
 from tests.endpoints.driver import Answer, Driver
+from tests.support import limits
 
 USED = 1000
 FREE = 500
@@ -30,7 +31,7 @@ HELD = b"h" * USED
 
 def limited(deployment: Deployment, limit: int) -> None:
     """As another process has it: what this one remembers stays."""
-    assert deployment.quota.usages.limit(deployment.settings.account, limit)
+    limits.limited(deployment.quota.usages, deployment.settings.account, limit)
 
 
 def usage(deployment: Deployment) -> Usage:

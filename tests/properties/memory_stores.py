@@ -646,12 +646,6 @@ class MemoryUsageStore:
         stored = sum(blob.size for (owner, _), blob in self._memory.blobs.items() if owner == account)
         self._memory.usage.setdefault(account, Usage(stored, limit))
 
-    def limit(self, account: str, limit: int) -> Usage | None:
-        before = self._memory.usage.get(account)
-        if before is not None:
-            self._memory.usage[account] = replace(before, limit=limit)
-        return self._memory.usage.get(account)
-
     def many(self, accounts: Sequence[str]) -> dict[str, Usage]:
         return {one: self._memory.usage[one] for one in accounts if one in self._memory.usage}
 

@@ -29,6 +29,7 @@ from tests.properties.interleaving import BROKEN, Fate, Operation
 from tests.properties.memory_stores import S3Error
 from tests.properties.registry_in_memory import GRACE, named_keys
 from tests.properties.whole_registry import Key, WholeRegistry, small_everything, staged_key
+from tests.support.limits import limited
 
 REPOSITORIES: Final = (Repository("account", "registry/app"), Repository("account", "registry/base"))
 TAGS: Final = ("t0", "t1", "t2")
@@ -313,7 +314,7 @@ class EverythingMachine(RuleBasedStateMachine):
 
     @rule(limit=st.sampled_from([NARROW, ROOM, ROOM]))
     def set_limit(self, limit: int) -> None:
-        self.registry.blobs.quota.usages.limit("account", limit)
+        limited(self.registry.blobs.quota.usages, "account", limit)
 
     @precondition(lambda self: not self.running)
     @rule(is_counted=st.booleans())
