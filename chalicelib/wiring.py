@@ -76,6 +76,7 @@ from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
 from chalicelib.registry.reconcile import Drift, Reconciliation
+from chalicelib.registry.removed_policies import RemovedPolicies
 from chalicelib.registry.retention import Retention
 from chalicelib.registry.soft_limits import SoftLimits
 from chalicelib.registry.staging import Staging
@@ -249,7 +250,12 @@ class Deployment:
 
     @property
     def _emptying(self) -> Emptying:
-        return Emptying(DynamoContentStore(self._tables), self.services.manifests, self.services.blobs)
+        services, content = self.services, DynamoContentStore(self._tables)
+        return Emptying(content, services.manifests, services.blobs, self.removed_policies)
+
+    @property
+    def removed_policies(self) -> RemovedPolicies:
+        return RemovedPolicies(self.policies, self.trash.terms, self.clock)
 
     def reconcile(self, account: str) -> Drift:
         """Put right what is counted of an account, and measure its soft limits."""

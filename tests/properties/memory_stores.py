@@ -618,6 +618,12 @@ class MemoryPolicyStore:
         found = (self._policies.get((scope, kind)) for scope in scopes(repository))
         return nearest([policy for policy in found if policy is not None])
 
+    def all(self, scope: str) -> list[Policy]:
+        return [policy for (where, _), policy in sorted(self._policies.items()) if where == scope]
+
+    def scopes(self, account: str, registry: str) -> list[str]:
+        return sorted({scope for scope, _ in self._policies if scope.startswith(f"{account}/{registry}/")})
+
     def put(self, policy: Policy) -> bool:
         before = self._policies.get((policy.scope, policy.kind))
         if policy.version != (before.version if before else 0) + 1:
