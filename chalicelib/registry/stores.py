@@ -137,13 +137,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TagRow:
-    """What a tag names now."""
+    """What a tag names now, and since when (epoch milliseconds)."""
 
     tag: str
     digest: Digest
     media_type: str
     size: int
     version: int = 1
+    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
