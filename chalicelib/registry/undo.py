@@ -286,8 +286,6 @@ class Undo:
     def _push(
         self, repository: Repository, manifest: Manifest, digest: Digest, wish: Wish, actor: Actor
     ) -> Restored:
-        # Another process may have taken the repository out of the lists, with what was in it.
-        self.manifests.named.discard(repository)
         free, taken = self._split(repository, digest, wish.tags or ())
         pushes = [(tags, ALWAYS) for tags in _cut(tuple(taken))] if wish.force else []
         pushes += [(tags, _NO_PREVIOUS) for tags in _cut(free)]

@@ -281,6 +281,15 @@ def test_slices_of_any_size_find_the_same(registry: Registry, monkeypatch: pytes
     assert slices > 20
 
 
+def test_blobs_of_a_repository_that_never_had_a_manifest_are_counted(registry: Registry) -> None:
+    """It is in no list; its links are in the collector's."""
+    loose = Repository(registry.account, f"{registry.repository.registry}/loose")
+    digest = registry.upload(b"in no other repository", loose)
+    assert registry.findings() == []
+    registry.change(registry.at("links", digest, loose), size=1)
+    assert [code for code, _ in registry.codes()] == ["link-differs"]
+
+
 def test_one_repository_can_be_checked_alone(registry: Registry) -> None:
     registry.change(registry.at("links", BLOB), references=9)
     registry.change(registry.at("links", Digest.of(BLOBS[0]), registry.other), references=9)
