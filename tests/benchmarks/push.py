@@ -3,8 +3,8 @@
 python -m tests.benchmarks.push [--mebibytes 5000] [--rounds 3] [--kill-at 60]
 
 The time of `ccr push` is all of it: hashing, parts, completion, verification, manifest. All that it sends to
-the registry is counted on the way. Then a push to a registry of its own is killed once that share of its bytes is
-stored, and what a second one sends is counted.
+the registry is counted on the way. Then a push to a registry of its own is killed once that share of its
+bytes is stored, and what a second one sends is counted.
 """
 
 from __future__ import annotations
