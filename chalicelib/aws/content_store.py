@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from chalicelib.aws.keys import registry_key, repository_key
+from chalicelib.aws.keys import SHARDS, registry_key, repository_key
 from chalicelib.aws.tables import ManifestModel, Tables, TagModel
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -29,6 +29,21 @@ def tag_models(tables: Tables, repository: Repository) -> Iterator[TagModel]:
     """Every tag of a repository: what it names, and since when; consistent."""
     attributes = ["tag", "digest", "moved"]
     return tables.tags.query(repository_key(repository), consistent_read=True, attributes_to_get=attributes)
+
+
+def scopes_of(tables: Tables, account: str) -> set[str]:
+    """The keys of all repositories of an account that have anything.
+
+    One is listed once it had a manifest. Before, its links are in the collector's work list, as no manifest
+    names them; afterwards, what was deleted of it and can be restored is in that of the trash.
+    """
+    listed = tables.repositories.account_name.query(account)
+    found = {f"{account}/{model.repository}" for model in listed}
+    for shard in SHARDS:
+        for index in (tables.trash.by_due, tables.links.by_idle):
+            keys = (model.repository for model in index.query(shard))
+            found |= {key for key in keys if key.startswith(f"{account}/")}
+    return found
 
 
 class DynamoContentStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from chalicelib.aws.content_store import scopes_of
 from chalicelib.aws.keys import repository_key, repository_of
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import link_row
@@ -22,8 +23,7 @@ class DynamoHolderStore:
         self._tables, self._reads = tables, reads
 
     def repositories(self, account: str) -> Iterator[Repository]:
-        for model in self._tables.repositories.account_name.query(account):
-            yield Repository(account, model.repository)
+        return (repository_of(one) for one in sorted(scopes_of(self._tables, account)))
 
     def links(self, repositories: Sequence[Repository], digest: Digest) -> list[tuple[Repository, Link]]:
         asked = [(self._tables.links, repository_key(one), digest) for one in repositories]

@@ -10,7 +10,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from chalicelib.aws.bucket import S3Bucket
-from chalicelib.aws.keys import SHARDS, shard_of
+from chalicelib.aws.content_store import scopes_of
+from chalicelib.aws.keys import shard_of
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.proof import FIXED, Mend, Place, Row, Value
 
@@ -54,13 +55,7 @@ class DynamoRowStore:
         self._client, self._tables, self._bucket = client, tables, bucket
 
     def repositories(self, account: str) -> list[str]:
-        """Those that are listed, and those of which something deleted is kept."""
-        listed = self._tables.repositories.account_name.query(account)
-        found = {f"{account}/{model.repository}" for model in listed}
-        for shard in SHARDS:
-            kept = self._tables.trash.by_due.query(shard)
-            found |= {model.repository for model in kept if model.repository.startswith(f"{account}/")}
-        return sorted(found)
+        return sorted(scopes_of(self._tables, account))
 
     def page(self, table: str, scope: str, after: str, limit: int) -> list[Row]:
         form, rows = FORMS[table], list[Row]()

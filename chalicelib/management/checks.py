@@ -28,7 +28,7 @@ def check(check: CheckIn) -> CheckOut:
     if check.cursor:
         state = seals.unpacked(check.cursor)
         if state is None or state["account"] != account:
-            raise ProblemError(422, "`cursor` is that of the answer before; begin again without one")
+            raise ProblemError(409, "`cursor` is that of the answer before; begin again without one")
     else:
         state = fsck.begin(account, _scope(account, check.repository))
     made = fsck.slice(state, fsck.clock() + SLICE_SECONDS)
@@ -48,7 +48,7 @@ def repair(plan: RepairIn) -> RepairsOut:
         _may_mend(account)
         document = finding.model_dump(exclude={"seal"})
         if not services.seals.is_of(finding.seal, document):
-            raise ProblemError(422, f"the finding on {finding.key} is not as it was found; make a new plan")
+            raise ProblemError(409, f"the finding on {finding.key} is not as it was found; make a new plan")
     for finding in plan.findings:
         mends = [Mend.of(one.model_dump()) for one in finding.mends]
         if not mends:

@@ -31,7 +31,8 @@ ProjectOfRole = Annotated[str, StringConstraints(min_length=1, max_length=63, pa
 Title = Annotated[str, StringConstraints(max_length=200, pattern=TITLE)]
 # Strict mode knows only datetime itself, and the lax one takes numbers too.
 Moment = Annotated[datetime, Field(strict=False), BeforeValidator(as_written)]
-LimitBytes = Annotated[int, Field(ge=0, le=2**60), BeforeValidator(as_whole)]
+# Whatever reads JSON has this number as it was written (RFC 8259, section 6).
+LimitBytes = Annotated[int, Field(ge=0, le=2**53 - 1), BeforeValidator(as_whole)]
 RepositoryName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=REPOSITORY_NAME)]
 RoleName = Literal["viewer", "developer", "maintainer", "owner"]
 Action = Literal["pull", "push", "delete"]

@@ -457,7 +457,7 @@ OWN_OPERATIONS: Final = (
     Operation("read audit", "GET /audit", 200),
     Operation("check", "POST /checks", 200, "", {}),
     # The finding is forged, which only those learn who may mend.
-    Operation("repair", "POST /checks/repairs", 422, "", {"findings": [FORGED]}),
+    Operation("repair", "POST /checks/repairs", 409, "", {"findings": [FORGED]}),
     Operation("collect", "POST /collections", 201),
     Operation("list collections", "GET /collections", 200),
     Operation("plan collection", "GET /collections/next", 200),

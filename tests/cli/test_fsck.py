@@ -37,5 +37,5 @@ def test_a_finding_that_was_never_found_is_refused(terminal: Terminal, tmp_path:
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps({"form": "ccr-fsck-plan-1", "findings": [finding]}))
     refused = terminal.try_ccr("fsck", "apply", str(plan))
-    assert refused.exit_code == 7
+    assert refused.exit_code == 6
     assert "make a new plan" in refused.err

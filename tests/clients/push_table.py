@@ -148,8 +148,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--client", action="append", choices=[*DRIVERS, CCR], help="all unless said")
     parser.add_argument("--large", action="store_true", help="a layer of 5 GB too, which takes an hour")
+    parser.add_argument("--size", action="append", choices=[*SIZES, *LARGEST], help="these columns alone")
     asked = parser.parse_args()
     sizes = SIZES | (LARGEST if asked.large else {})
+    if asked.size:
+        sizes = {one: (SIZES | LARGEST)[one] for one in asked.size}
     cells = []
     for cell in fill(asked.client or [*DRIVERS, CCR], sizes):
         print(f"{cell.client:10} {cell.deployment:14} {cell.size:7} {cell.text}  {cell.said}", flush=True)

@@ -31,11 +31,12 @@ def target(registries: Registries) -> Target:
 
 
 @pytest.fixture
-def layer(tmp_path: Path) -> Path:
+def layer(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Another for each test: what the account has is mounted."""
     path = tmp_path / "layer.bin"
     with path.open("wb") as file:
         for number in range(LAYER // MEBIBYTE):
-            file.write(hashlib.sha256(str(number).encode()).digest() * (MEBIBYTE // 32))
+            file.write(hashlib.sha256(f"{request.node.name} {number}".encode()).digest() * (MEBIBYTE // 32))
     return path
 
 

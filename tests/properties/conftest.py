@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.config import Settings
+from chalicelib.registry import direct, manifests, parts
 from chalicelib.registry.parts import MINIMUM_PART
 from chalicelib.wiring import Deployment
 from tests.properties.memory_stores import (
@@ -24,6 +25,16 @@ from tests.properties.memory_stores import (
     MemoryUsageStore,
 )
 from tests.properties.stores_under_test import Stores
+
+_LIMITS = (manifests.TRANSACTION_LIMIT, parts.PART_SIZE, parts.MINIMUM_PART, direct.PART_SIZE)
+
+
+@pytest.fixture(autouse=True)
+def _limits_are_put_back() -> Iterator[None]:
+    """What a machine makes small must not be so for the tests that follow in this process."""
+    yield
+    limits = (manifests.TRANSACTION_LIMIT, parts.PART_SIZE, parts.MINIMUM_PART, direct.PART_SIZE)
+    assert limits == _LIMITS
 
 
 def in_memory() -> Stores:

@@ -25,7 +25,8 @@ class MemoryRowStore:
 
     def repositories(self, account: str) -> list[str]:
         names = {name for owner, name in self._memory.repositories if owner == account}
-        return sorted(f"{account}/{name}" for name in names | {name for name, _ in self._memory.trash})
+        unnamed = {name for name, _ in (*self._memory.trash, *self._memory.links)}
+        return sorted(f"{account}/{name}" for name in names | unnamed)
 
     def page(self, table: str, scope: str, after: str, limit: int) -> list[Row]:
         keys = sorted(place.key for place in self._places(table, scope) if place.key > after)

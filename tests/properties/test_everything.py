@@ -102,14 +102,14 @@ class EverythingMachine(RuleBasedStateMachine):
         return WholeRegistry()
 
     def teardown(self) -> None:
-        try:
-            if self.documents:
-                self.finish_all()
-                self.everything_goes_in_the_end()
-        finally:
-            for one in self.running:
-                one.operation.step(Fate.DIE_BEFORE)
-            self.stack.close()
+        with self.stack:
+            try:
+                if self.documents:
+                    self.finish_all()
+                    self.everything_goes_in_the_end()
+            finally:
+                for one in self.running:
+                    one.operation.step(Fate.DIE_BEFORE)
 
     # What there is to begin with.
 

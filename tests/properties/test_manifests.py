@@ -99,9 +99,9 @@ class ManifestMachine(RuleBasedStateMachine):
         self.hurt = False
 
     def teardown(self) -> None:
-        for operation in self.operations:
-            operation.step(Fate.DIE_BEFORE)
-        self.stack.close()
+        with self.stack:
+            for operation in self.operations:
+                operation.step(Fate.DIE_BEFORE)
 
     def start(self, target: Target, kind: str) -> Operation:
         make, codes = KINDS[kind]

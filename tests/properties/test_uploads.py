@@ -156,9 +156,9 @@ class UploadMachine(RuleBasedStateMachine):
         return self.writers[-1]
 
     def teardown(self) -> None:
-        for visit in self.visits:
-            visit.operation.step(Fate.DIE_BEFORE)
-        self.stack.close()
+        with self.stack:
+            for visit in self.visits:
+                visit.operation.step(Fate.DIE_BEFORE)
 
     @initialize(answers_again=st.booleans(), carries_state=st.booleans())
     def begin(self, *, answers_again: bool, carries_state: bool) -> None:

@@ -35,8 +35,11 @@ class _Account:
                 self.spilled.add(row["storage_key"])
 
 
-def broken(deployment: Deployment, repositories: Iterable[Repository]) -> list[str]:
-    """One line for each thing that is not as it must be; `repositories` are all of one account."""
+def broken(deployment: Deployment, repositories: Iterable[Repository], limit: int | None = None) -> list[str]:
+    """One line for each thing that is not as it must be; `repositories` are all of one account.
+
+    `limit`: what its usage row was opened with, where that is not the account's own.
+    """
     every = sorted(repositories, key=lambda one: one.name)
     wrong: list[str] = []
     found = _Account()
@@ -47,7 +50,7 @@ def broken(deployment: Deployment, repositories: Iterable[Repository]) -> list[s
     account = every[0].account
     rows = rows_of(deployment, every[0])
     wrong += _wrong_blobs(found, rows["blobs"])
-    wrong += _wrong_usage(rows, deployment.quota.limit_of(account))
+    wrong += _wrong_usage(rows, deployment.quota.limit_of(account) if limit is None else limit)
     return wrong + _wrong_objects(
         deployment, account, {blob["storage_key"] for blob in rows["blobs"].values()}, found.spilled
     )
