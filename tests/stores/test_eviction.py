@@ -36,8 +36,6 @@ def _at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     name = "on_engines" if "racing" in request.fixturenames else "deployment"
     quota = request.getfixturevalue(name).quota
     monkeypatch.setattr(quota, "eviction", replace(quota.eviction, url_seconds=-1))
-    # `fill` sets another.
-    monkeypatch.setattr(quota, "limit_of", quota.limit_of)
 
 
 @pytest.fixture
@@ -73,9 +71,7 @@ def fill(registry: Registry, free: int = 0) -> int:
     """Let the limit be what is used and so much more; what is used."""
     account, quota = registry.repository.account, registry.deployment.quota
     now = usage(registry.deployment, account)
-    limit = now.bytes + free
-    assert quota.usages.repair(account, now, now.bytes, limit)
-    quota.limit_of = lambda _: limit
+    assert quota.usages.repair(account, now, now.bytes, now.bytes + free)
     quota.forget(account)
     return now.bytes
 
@@ -112,7 +108,7 @@ def test_a_deleted_image_gives_way_with_its_bytes(registry: Registry, layers: in
     registry.push_blob(os.urandom(used))
     assert not is_kept(registry, document)
     assert told(registry) == [document.digest]
-    assert check_exact(registry.deployment, registry.repository) == used
+    assert check_exact(registry.deployment, registry.repository, used) == used
     with pytest.raises(RegistryError) as refused:
         registry.push_blob(os.urandom(used))
     assert refused.value.code is ErrorCode.DENIED
@@ -122,7 +118,7 @@ def test_what_is_counted_stays_beside_what_gives_way(registry: Registry) -> None
     counted = kept(registry, os.urandom(SIZE))
     uncounted(registry)
     giving = kept(registry, os.urandom(SIZE))
-    fill(registry)
+    limit = fill(registry)
     assert [row.digest for row in registry.deployment.trash.rows.giving(registry.repository.account)] == [
         giving.digest
     ]
@@ -131,7 +127,7 @@ def test_what_is_counted_stays_beside_what_gives_way(registry: Registry) -> None
         registry.push_blob(os.urandom(SIZE))
     assert refused.value.code is ErrorCode.DENIED
     assert (is_kept(registry, counted), is_kept(registry, giving)) == (True, False)
-    check_exact(registry.deployment, registry.repository)
+    check_exact(registry.deployment, registry.repository, limit)
 
 
 def test_the_oldest_is_the_first_to_go(registry: Registry) -> None:
@@ -160,7 +156,7 @@ def test_pushes_that_make_room_at_once_fill_an_account_to_the_limit_and_not_abov
                 results.append(outcome(race([partial(racing.push_blob, blob)])[0]))
     assert results.count("in") == fits
     assert max(one.bytes for one in seen) <= limit
-    assert check_exact(racing.deployment, racing.repository) == fits * SIZE
+    assert check_exact(racing.deployment, racing.repository, limit) == fits * SIZE
     assert not any(is_kept(racing, document) for document in documents)
     assert sorted(told(racing)) == sorted(document.digest for document in documents)
 
@@ -184,7 +180,7 @@ def test_an_image_gives_way_or_does_not_whoever_else_is_about_it(racing: Registr
         blob = os.urandom(SIZE)
         push, other = race([partial(racing.push_blob, blob), rivals[rival]])
         assert usage(racing.deployment, repository.account).bytes <= limit
-        assert broken(racing.deployment, [repository]) == []
+        assert broken(racing.deployment, [repository], limit) == []
         if rival == "restore":
             is_restored = not isinstance(other, Exception)
             assert racing.is_live(digest) == is_restored

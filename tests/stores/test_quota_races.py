@@ -38,16 +38,8 @@ def usage(deployment: Deployment, account: str) -> Usage:
     return found
 
 
-@pytest.fixture(autouse=True)
-def _limits(on_engines: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`opened` says what an account may store, where it has no row of its own."""
-    monkeypatch.setattr(on_engines.quota, "limit_of", on_engines.quota.limit_of)
-
-
 def opened(deployment: Deployment, repository: Repository, limit: int) -> None:
     deployment.quota.usages.open(repository.account, limit)
-    if deployment.tenancy.store.account(repository.account) is None:
-        deployment.quota.limit_of = lambda _: limit
 
 
 def push(deployment: Deployment, repository: Repository, blob: bytes) -> Digest:
@@ -210,7 +202,6 @@ def test_a_large_blob_that_is_refused_in_the_end_leaves_no_part(
     for _ in range(parts - 1):
         uploads.append(repository, session, Chunk([half], len(half)))
     limited(on_engines.quota.usages, repository.account, len(blob) - 1)
-    on_engines.quota.limit_of = lambda _: len(blob) - 1
     with pytest.raises(RegistryError) as refused:
         uploads.close(repository, session, Digest.of(blob), Chunk([half], len(half)))
     assert refused.value.details == ({"used": 0, "limit": len(blob) - 1, "needed": len(blob)},)
