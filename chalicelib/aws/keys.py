@@ -16,7 +16,7 @@ DynamoDB (`<prefix><table>`: hash key / range key):
     manifests     account/repository / digest          also referrers#<subject>#<digest>: one edge each
                                                        index idle: those on their way in or out
     tags          account/repository / tag             local index on digest
-    history       account/repository / tag#<time>-<is new><random>    every move of a tag
+    history       account/repository / tag#<time>-<random>    every move of a tag
     links         account/repository / digest          index idle: those that no manifest may name
     blobs         account / digest                     index idle: those that nothing may need
                                                        index account-storage_key: as S3 lists them
@@ -134,11 +134,9 @@ def shard_of(key: str) -> str:
     return key[-1] if key[-1] in SHARDS else SHARDS[zlib.crc32(key.encode()) % len(SHARDS)]
 
 
-def move_key(tag: str, at: int, *, is_new: bool) -> str:
-    """`at` in epoch milliseconds: later than the move before, but where the tag was deleted in that
-    millisecond. So one that makes the tag anew comes after.
-    """
-    return f"{tag}#{at:015d}-{int(is_new)}{secrets.token_hex(4)}"
+def move_key(tag: str, at: int) -> str:
+    """`at` in epoch milliseconds."""
+    return f"{tag}#{at:015d}-{secrets.token_hex(4)}"
 
 
 def audit_day(account: str, at: int) -> str:

@@ -41,10 +41,6 @@ def microseconds(when: datetime) -> int:
     return (when - _EPOCH) // timedelta(microseconds=1)
 
 
-def milliseconds(when: datetime | None) -> int:
-    return 0 if when is None else microseconds(when) // 1000
-
-
 def of_microseconds(moved: int) -> datetime:
     return _EPOCH + timedelta(microseconds=moved)
 
@@ -83,7 +79,6 @@ def tag_row(model: TagModel) -> TagRow:
         media_type=model.media_type,
         size=int(model.size),
         version=int(model.version),
-        moved=milliseconds(model.moved),
     )
 
 

@@ -243,7 +243,7 @@ class _Items:
             media_type=row.media_type,
             size=row.size,
             version=row.version,
-            moved=of_microseconds(row.moved * 1000),
+            moved=self._now(),
         )
         if change.previous is None:
             return Put(model, table.tag.does_not_exist())
@@ -429,7 +429,7 @@ class _Items:
         move = change.move
         model = self._tables.history(
             repository=repository_key(change.repository),
-            move=move_key(move.tag, move.at, is_new=move.previous is None),
+            move=move_key(move.tag, move.at),
             digest=move.digest,
             previous=move.previous,
             actor=move.actor or None,

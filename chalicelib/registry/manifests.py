@@ -30,6 +30,7 @@ from chalicelib.registry.changes import (
 )
 from chalicelib.registry.holding import check_count, count_changes, held_by, hold_changes, missing_content
 from chalicelib.registry.immutability import check_deletion, check_moves
+from chalicelib.registry.policies import IMMUTABLE_TAGS, PolicyStore
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.stores import (
     LIVE,
@@ -119,6 +120,7 @@ class Manifests:
     key_for: Callable[[Repository, Digest], str]
     adopt: Callable[[Repository, Digest], bool] | None = None
     trash: Trash | None = None
+    policies: PolicyStore | None = None
     clock: Callable[[], float] = time.time
 
     def get(self, repository: Repository, reference: Digest | str) -> Stored:
@@ -200,26 +202,23 @@ class Manifests:
                 raise unknown_manifest(digest)
             precondition.check(f"the manifest {digest}", digest)
             _check_unnamed(row)
-            named = self.tags.naming(repository, row.digest) if row.tags else []
-            if only is not None and not only >= set(named):
-                message = f"it is tagged {min(set(named) - only)} too by now; look at it again"
+            tags = self.tags.naming(repository, row.digest) if row.tags else []
+            if only is not None and not only >= set(tags):
+                message = f"it is tagged {min(set(tags) - only)} too by now; look at it again"
                 raise RegistryError(ErrorCode.DENIED, message, ({"digest": digest},), status=412)
-            tags = dict.fromkeys(named, 0) if force else self._deletable(repository, digest, named)
+            if not force:
+                self._check_deletion(repository, dict.fromkeys(tags, digest))
             if len(tags) > TRANSACTION_LIMIT // 3:
                 untagged += self._untag_most(repository, row.digest, tags, actor)
                 continue
-            kept = tuple([*untagged, *tags][:TAGS_KEPT])
+            kept = tuple((*untagged, *tags)[:TAGS_KEPT])
             if self._try_delete(repository, row, tags, Deletion(kept, actor.id, reason), actor):
                 return
         raise busy()
 
-    def _deletable(self, repository: Repository, digest: Digest, tags: Sequence[str]) -> dict[str, int]:
-        """The tags with when each moved; one read. Raises DENIED (403) where one is immutable."""
-        if not tags:
-            return {}
-        survey = self.rows.survey(repository, None, tags, (), ())
-        check_deletion(repository, survey.immutable, dict.fromkeys(tags, digest))
-        return {tag: survey.tags[tag].moved if tag in survey.tags else 0 for tag in tags}
+    def _check_deletion(self, repository: Repository, tags: Mapping[str, Digest]) -> None:
+        if tags and self.policies is not None:
+            check_deletion(repository, self.policies.of(repository, IMMUTABLE_TAGS), tags)
 
     def untag(
         self,
@@ -243,8 +242,7 @@ class Manifests:
             precondition.check(f"the tag {tag}", row.digest)
             if not force:
                 check_deletion(repository, survey.immutable, {tag: row.digest})
-            changes = self._untag_changes(repository, row.digest, {tag: row.moved}, actor)
-            if not self.transactions.write(changes):
+            if not self.transactions.write(self._untag_changes(repository, row.digest, [tag], actor)):
                 return
         raise busy()
 
@@ -363,12 +361,12 @@ class Manifests:
         self,
         repository: Repository,
         row: ManifestRow,
-        tags: Mapping[str, int],
+        tags: Sequence[str],
         deletion: Deletion,
         actor: Actor,
     ) -> bool:
         around: list[Change] = self._removed(repository, tags, row.digest, actor, "delete")
-        around.append(WriteAudit(repository, actor, "delete", row.digest, _why([*tags], deletion.reason)))
+        around.append(WriteAudit(repository, actor, "delete", row.digest, _why(tags, deletion.reason)))
         if row.subject is not None:
             around.append(RemoveReferrer(repository, row.subject, row.digest))
         before, count = (LIVE, row.held), len(tags)
@@ -394,29 +392,27 @@ class Manifests:
         return True
 
     def _untag_most(
-        self, repository: Repository, digest: Digest, tags: Mapping[str, int], actor: Actor
+        self, repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor
     ) -> list[str]:
         """Those that went."""
-        step, gone, every = (TRANSACTION_LIMIT - 2) // 2, list[str](), list(tags.items())
-        for first in range(0, len(every), step):
-            some = dict(every[first : first + step])
+        step, gone = (TRANSACTION_LIMIT - 2) // 2, list[str]()
+        for first in range(0, len(tags), step):
+            some = tags[first : first + step]
             if not self.transactions.write(self._untag_changes(repository, digest, some, actor)):
                 gone += some
         return gone
 
     def _tag_changes(self, push: Push, moving: Iterable[str], survey: Survey) -> list[Change]:
         changes: list[Change] = []
-        action = push.action or "push"
+        at, action = int(self.clock() * 1000), push.action or "push"
         for tag in moving:
             before = survey.tags.get(tag)
-            at = self._later(before.moved if before else 0)
             row = TagRow(
                 tag=tag,
                 digest=push.digest,
                 media_type=push.manifest.media_type,
                 size=len(push.manifest.raw),
                 version=before.version + 1 if before else 1,
-                moved=at,
             )
             previous = before.digest if before else None
             changes.append(PutTag(push.repository, row, previous))
@@ -424,25 +420,19 @@ class Manifests:
             changes.append(TellMove(push.repository, move))
         return changes
 
-    def _later(self, moved: int) -> int:
-        """Now (epoch milliseconds), and after the move before, whatever another clock said then."""
-        return max(int(self.clock() * 1000), moved + 1)
-
     def _removed(
-        self, repository: Repository, tags: Mapping[str, int], digest: Digest, actor: Actor, action: str
+        self, repository: Repository, tags: Sequence[str], digest: Digest, actor: Actor, action: str
     ) -> list[Change]:
-        """`tags` with when each moved."""
-        moves = (
-            TagMove(tag, self._later(moved), None, digest, actor.id, action) for tag, moved in tags.items()
-        )
+        at = int(self.clock() * 1000)
+        moves = (TagMove(tag, at, None, digest, actor.id, action) for tag in tags)
         removed: list[Change] = [RemoveTag(repository, tag, digest) for tag in tags]
         return [*removed, *(TellMove(repository, move) for move in moves)]
 
     def _untag_changes(
-        self, repository: Repository, digest: Digest, tags: Mapping[str, int], actor: Actor
+        self, repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor
     ) -> list[Change]:
         removed = self._removed(repository, tags, digest, actor, "untag")
-        told = WriteAudit(repository, actor, "untag", next(iter(tags)), {"tags": [*tags], "digest": digest})
+        told = WriteAudit(repository, actor, "untag", tags[0], {"tags": list(tags), "digest": digest})
         return [*removed, CountManifest(repository, digest, tags=-len(tags)), told]
 
 

@@ -137,14 +137,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TagRow:
-    """What a tag names now, and since when (epoch milliseconds)."""
+    """What a tag names now."""
 
     tag: str
     digest: Digest
     media_type: str
     size: int
     version: int = 1
-    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -336,7 +336,7 @@ def _make(memory: Memory, change: Change) -> None:
             memory.referrers[repository.name, subject, digest] = descriptor
         case PutTag(repository, row, _):
             memory.tags[repository.name, row.tag] = row
-            memory.moved[repository.name, row.tag] = row.moved * 1000
+            memory.moved[repository.name, row.tag] = int(memory.clock() * 1_000_000)
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
         case EndDirect(session, _, expires):

@@ -118,6 +118,7 @@ class RegistryInMemory:
             Staging(rows, objects, transactions),
             self._manifest_key,
             trash=self.trash,
+            policies=policies,
             clock=lambda: self.now,
         )
         found: Any = Stopping(MemoryCollectableStore(memory))

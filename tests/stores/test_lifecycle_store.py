@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -31,9 +30,7 @@ def row() -> ManifestRow:
 
 @pytest.fixture
 def pushed(deployment: Deployment, repository: Repository, row: ManifestRow) -> ManifestRow:
-    # Not before the second in which the manifest is pushed.
-    moved = int(time.time() * 1000) + 1000
-    tag = PutTag(repository, TagRow("v1", DIGEST, "a/type", 1, moved=moved), None)
+    tag = PutTag(repository, TagRow("v1", DIGEST, "a/type", 1), None)
     assert write(deployment, PutManifest(repository, row), tag) == []
     return row
 

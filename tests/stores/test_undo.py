@@ -27,7 +27,6 @@ from tests.support.content import Document
 
 ROUNDS = 4
 LARGE = 120
-NOW = 2_000_000_000
 
 
 @pytest.fixture
@@ -112,52 +111,6 @@ def test_a_tag_is_rolled_back_and_its_past_is_told(registry: Registry) -> None:
     moves = list(undo.moves(registry.repository, "v1"))
     assert [move.digest for move in moves] == [first.digest, second.digest, first.digest]
     assert moves[0].action == "rollback"
-
-
-def test_moves_of_one_millisecond_are_told_in_the_order_in_which_they_were_made(
-    deployment: Deployment, repository: Repository
-) -> None:
-    """Whatever the clock of whoever made one says."""
-    now = [NOW]
-    registry = Registry(Deployment(deployment.settings, clock=lambda: now[0]), repository)
-    documents = [registry.pushed_image() for _ in range(6)]
-    for document in documents:
-        registry.push(document, "v1")
-    now[0] -= 1800
-    registry.push(documents[0], "v1")
-    moves = list(registry.deployment.undo.moves(repository, "v1"))
-    digests = [document.digest for document in (*documents, documents[0])]
-    assert [move.digest for move in moves] == digests[::-1]
-    assert [move.previous for move in moves] == [*digests[-2::-1], None]
-    assert [move.at for move in moves] == [NOW * 1000 + number for number in range(6, -1, -1)]
-    assert not broken(deployment, [repository])
-
-
-@pytest.mark.parametrize("way", ["untag", "delete"])
-def test_a_tag_made_anew_in_the_millisecond_of_its_deletion_is_told_of_after_it(
-    deployment: Deployment, repository: Repository, way: str
-) -> None:
-    now = [NOW]
-    registry = Registry(Deployment(deployment.settings, clock=lambda: now[0]), repository)
-    manifests = registry.deployment.services.manifests
-    digests: list[str | None] = []
-    for _ in range(4):
-        document = registry.pushed_image("v1")
-        digests.append(document.digest)
-        now[0] += 1
-        if way == "untag":
-            manifests.untag(repository, "v1")
-        else:
-            manifests.delete(repository, Digest(document.digest))
-        digests.append(None)
-    moves = list(registry.deployment.undo.moves(repository, "v1"))
-    assert [move.digest for move in moves] == digests[::-1]
-    # By a clock that is behind, a deletion is told of after what it deleted.
-    document = registry.pushed_image("v1")
-    now[0] -= 3600
-    manifests.delete(repository, Digest(document.digest))
-    assert registry.deployment.history.moves(repository, "v1", 10**14, 1)[0].digest is None
-    assert not broken(deployment, [repository])
 
 
 @pytest.mark.parametrize("scope", ["registry", "repository"])
