@@ -134,6 +134,8 @@ class Memory:
     direct: dict[str, DirectSession] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     multiparts: dict[str, Multipart] = field(default_factory=dict)
+    # Every one that ever was: their ids are the bucket's, whoever begins them.
+    begun: list[str] = field(default_factory=list)
     completed: dict[str, list[str]] = field(default_factory=dict)
     between: Callable[[], None] = lambda: None
 
@@ -728,7 +730,6 @@ class MemoryObjectStore:
 
     def __init__(self, memory: Memory, minimum_part: int, *, answers_again: bool = False) -> None:
         self._memory, self._minimum, self._answers_again = memory, minimum_part, answers_again
-        self._begun = 0
 
     def put(self, key: str, data: Data) -> None:
         self._memory.objects[key] = bytes(data)
@@ -746,8 +747,8 @@ class MemoryObjectStore:
         return f"memory:{method}:{key}"
 
     def begin(self, key: str) -> str:
-        self._begun += 1
-        multipart_id = f"multipart-{self._begun}"
+        multipart_id = f"multipart-{len(self._memory.begun) + 1}"
+        self._memory.begun.append(multipart_id)
         self._memory.multiparts[multipart_id] = Multipart(key)
         return multipart_id
 
