@@ -331,7 +331,8 @@ def _make(memory: Memory, change: Change) -> None:
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
         case EndDirect(session, _, expires):
-            memory.direct[session].publish(expires)
+            if session in memory.direct:
+                memory.direct[session].publish(expires)
         case TouchLink() | SettleLink() | SettleBlob():
             _mark(memory, change)
         case PutLink() | CountLink() | PutBlob() | CountBlob():
@@ -349,7 +350,7 @@ def _tell(memory: Memory, change: Change) -> None:
         case BuryObject(key):
             memory.buried.add(key)
         case Charge(account, size):
-            usage = memory.usage[account]
+            usage = memory.usage.get(account, Usage(0, 0))
             memory.usage[account] = replace(usage, bytes=usage.bytes + size, turn=usage.turn + 1)
         case MoveLevel(account, _, after):
             memory.usage[account] = replace(memory.usage[account], level=after)
@@ -446,7 +447,7 @@ def _remove(memory: Memory, change: Change) -> None:
         case RemoveLink(repository, digest):
             del memory.links[repository.name, digest]
         case EndUpload(session, _):
-            del memory.uploads[session]
+            memory.uploads.pop(session, None)
         case ExpireSession(session):
             memory.uploads.pop(session, None)
             memory.direct.pop(session, None)

@@ -27,7 +27,7 @@ from tests.properties.expectations import Expectations
 from tests.properties.interleaving import BROKEN, Fate, Operation
 from tests.properties.memory_stores import S3Error
 from tests.properties.registry_in_memory import GRACE, named_keys
-from tests.properties.whole_registry import Key, WholeRegistry, small_everything, staged_key
+from tests.properties.whole_registry import Key, WholeRegistry, check_everything, facts, small_everything
 
 REPOSITORIES: Final = (Repository("account", "registry/app"), Repository("account", "registry/base"))
 TAGS: Final = ("t0", "t1", "t2")
@@ -193,9 +193,9 @@ class EverythingMachine(RuleBasedStateMachine):
             self.acknowledged(running)
         for other in self.running:
             other.rivals |= {key for key, _ in running.possible}
-        self.model.check(self.registry.facts())
+        self.model.check(facts(self.registry.memory))
         if not self.running:
-            self.model.settle(self.registry.facts())
+            self.model.settle(facts(self.registry.memory))
 
     def judge(self, running: Running) -> None:
         operation = running.operation
@@ -229,7 +229,7 @@ class EverythingMachine(RuleBasedStateMachine):
         return True
 
     def check(self) -> None:
-        self.registry.check()
+        check_everything(self.registry.memory)
         usage = self.registry.memory.usage["account"]
         assert usage.bytes <= max(usage.limit, self.used), "more was charged than there was room for"
         self.used = usage.bytes
@@ -316,16 +316,17 @@ class EverythingMachine(RuleBasedStateMachine):
     @rule()
     def everything_goes_in_the_end(self) -> None:
         """With all grace passed, what nobody needs is gone to the last byte, and nothing else is."""
-        before = self.registry.facts()
+        before = facts(self.registry.memory)
         self.registry.now += 9 * DAY
         for _ in range(6):
             self.whole("collect", Target(REPOSITORIES[0], 0, 0, ()))
             self.registry.now += DAY + 1
-        memory, facts = self.registry.memory, self.registry.facts()
+        memory = self.registry.memory
+        after = facts(memory)
         stays = {key: value for key, value in before.items() if key[0] in {"live", "tag"}}
-        assert {key: value for key, value in facts.items() if key[0] in {"live", "tag"}} == stays
+        assert {key: value for key, value in after.items() if key[0] in {"live", "tag"}} == stays
         needed = {("link", n, d) for n, d in memory.links if memory.links[n, d].references}
-        assert {key for key in facts if key[0] == "link"} == needed
+        assert {key for key in after if key[0] == "link"} == needed
         assert all(row.state == LIVE for row in memory.manifests.values())
         assert not memory.trash
         assert not memory.buried
@@ -479,8 +480,7 @@ class Adopted(Upload):
 
     def work(self, about: About) -> Any:
         row = about.registry.uploads.open(about.repository)
-        key = staged_key(about.repository, about.digest, row.session)
-        about.registry.memory.objects[key] = about.content
+        about.registry.stage(about.repository, about.digest, row.session, about.content)
         return about.registry.adoption.find(about.repository, about.digest)
 
 

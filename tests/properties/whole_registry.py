@@ -95,34 +95,39 @@ class WholeRegistry(RegistryInMemory):
             part = content[first : first + size]
             self.memory.multiparts[row.multipart_id].parts[number] = Digest.of(part), part
 
-    def facts(self) -> dict[Key, Any]:
-        """What can be pulled, had, named and restored."""
-        memory, found = self.memory, dict[Key, Any]()
-        for name, digest in memory.links:
-            found["link", name, digest] = True
-        for (name, digest), row in memory.manifests.items():
-            if row.state == LIVE:
-                found["live", name, digest] = True
-        for (name, tag), row in memory.tags.items():
-            found["tag", name, tag] = row.digest
-        for (name, digest), kept in memory.trash.items():
-            if kept.state == "kept":
-                found["kept", name, digest] = True
-        return found
+    def stage(self, repository: Repository, digest: Digest, session: str, content: bytes) -> None:
+        """As a client puts it into S3 for an upload session."""
+        self.memory.objects[staged_key(repository, digest, session)] = content
 
-    def check(self) -> None:
-        """What must hold between any two calls."""
-        memory = self.memory
-        check_pullable(memory)
-        check_tags(memory)
-        check_counts(memory)
-        check_referrers(memory)
-        check_blobs(memory)
-        check_keys(memory)
-        check_marks(memory)
-        check_buried(memory)
-        check_trash(memory)
-        check_history(memory)
+
+def facts(memory: Memory) -> dict[Key, Any]:
+    """What can be pulled, had, named and restored."""
+    found = dict[Key, Any]()
+    for name, digest in memory.links:
+        found["link", name, digest] = True
+    for (name, digest), row in memory.manifests.items():
+        if row.state == LIVE:
+            found["live", name, digest] = True
+    for (name, tag), row in memory.tags.items():
+        found["tag", name, tag] = row.digest
+    for (name, digest), kept in memory.trash.items():
+        if kept.state == "kept":
+            found["kept", name, digest] = True
+    return found
+
+
+def check_everything(memory: Memory) -> None:
+    """What must hold between any two calls."""
+    check_pullable(memory)
+    check_tags(memory)
+    check_counts(memory)
+    check_referrers(memory)
+    check_blobs(memory)
+    check_keys(memory)
+    check_marks(memory)
+    check_buried(memory)
+    check_trash(memory)
+    check_history(memory)
 
 
 def check_marks(memory: Memory) -> None:
