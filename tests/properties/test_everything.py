@@ -1,6 +1,6 @@
 """The whole registry beside a simple model: everything that clients, crashes, collectors and time do to it.
 
-10,000 steps in CI; `CCR_PROPERTIES=long` (`make soak`) makes a million.
+10,000 steps in CI; `CCR_PROPERTIES=long` (`make soak`) makes a million, from the seed that `CCR_SEED` says.
 """
 
 from __future__ import annotations
@@ -9,10 +9,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+import pytest
+from hypothesis import seed
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from chalicelib.registry.collection import URL_SECONDS
 from chalicelib.registry.manifests import Push
@@ -22,7 +31,7 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository
 from tests.properties.documents import BLOBS, BY_DIGEST, DOCUMENTS, SMALL, Document
-from tests.properties.effort import effort
+from tests.properties.effort import LONG, SEED, effort
 from tests.properties.expectations import Expectations
 from tests.properties.interleaving import BROKEN, Fate, Operation
 from tests.properties.memory_stores import S3Error
@@ -31,8 +40,8 @@ from tests.properties.whole_registry import Key, WholeRegistry, check_everything
 
 REPOSITORIES: Final = (Repository("account", "registry/app"), Repository("account", "registry/base"))
 TAGS: Final = ("t0", "t1", "t2")
-LONG: Final = b"a blob of more than one part, whatever a part is in these tests"
-CONTENTS: Final = (*BLOBS, SMALL.manifest.raw, LONG)
+IN_PARTS: Final = b"a blob of more than one part, whatever a part is in these tests"
+CONTENTS: Final = (*BLOBS, SMALL.manifest.raw, IN_PARTS)
 AT_ONCE: Final = 3
 DAY: Final = 24 * 3600
 FOREVER: Final = 10.0**12
@@ -80,11 +89,17 @@ class Running:
 
 
 class EverythingMachine(RuleBasedStateMachine):
+    """`made` counts the steps of every example: each rule but the first, which fills it."""
+
+    made: ClassVar[int] = 0
+    # What the bucket says to whoever comes too late.
+    S3_ERRORS: ClassVar[tuple[type[Exception], ...]] = (S3Error,)
+
     def __init__(self) -> None:
         super().__init__()
+        self.steps = -1
         self.stack = ExitStack()
-        self.stack.enter_context(small_everything())
-        self.registry = self.world()
+        self.registry: Any = self.world()
         self.model = Expectations()
         self.running: list[Running] = []
         self.told: dict[Key, float] = {}
@@ -94,10 +109,12 @@ class EverythingMachine(RuleBasedStateMachine):
         # When bytes were last linked: until an hour later somebody may be reading them.
         self.linked: dict[str, float] = {}
 
-    def world(self) -> WholeRegistry:
+    def world(self) -> Any:
+        self.stack.enter_context(small_everything())
         return WholeRegistry()
 
     def teardown(self) -> None:
+        type(self).made += max(0, self.steps)
         with self.stack:
             try:
                 if self.documents:
@@ -128,7 +145,7 @@ class EverythingMachine(RuleBasedStateMachine):
     def content(self, target: Target) -> bytes:
         """Of a blob that the document names, or a long one."""
         named = {held.digest for held in self.document(target).holds()}
-        choice = [*(one for one in CONTENTS if Digest.of(one) in named), LONG]
+        choice = [*(one for one in CONTENTS if Digest.of(one) in named), IN_PARTS]
         return choice[target.part % len(choice)]
 
     # Operations.
@@ -207,7 +224,7 @@ class EverythingMachine(RuleBasedStateMachine):
             if not operation.broken and not running.rivals and not is_late:
                 KINDS[running.kind].refused(Refusal(running.about, running.before, error.code))
         elif error is not None:
-            assert operation.broken or isinstance(error, S3Error), error
+            assert operation.broken or isinstance(error, self.S3_ERRORS), error
 
     def acknowledged(self, running: Running) -> None:
         about = running.about
@@ -333,11 +350,12 @@ class EverythingMachine(RuleBasedStateMachine):
         assert not memory.uploads
         assert {digest for _, digest in memory.blobs} == {digest for _, digest in memory.links}
         # What a request that broke could not delete any more is for the sweep of the bucket.
-        left = set() if self.is_hurt else {key for key in memory.objects if not key.startswith("staged|")}
+        left = set() if self.is_hurt else {key for key in memory.objects if not key.startswith("staged")}
         assert left <= named_keys(memory), f"nothing names {left - named_keys(memory)}"
 
     @invariant()
     def hold_true(self) -> None:
+        self.steps += 1
         self.check()
 
 
@@ -358,7 +376,7 @@ class About:
     told: float = 0
 
     @property
-    def registry(self) -> WholeRegistry:
+    def registry(self) -> Any:
         return self.machine.registry
 
     @property
@@ -697,7 +715,29 @@ KINDS: Final[dict[str, Verb]] = {
 }
 
 STEPS: Final = 50
+# Each part is one process's; together they make this many steps.
+PARTS: Final = 40 if LONG else 1
+WANTED: Final = 1_000_000 if LONG else 10_000
+# A part that goes on goes on beyond those of all parts.
+SEEDS: Final = 1000
 
 
-EverythingMachine.TestCase.settings = effort(examples=200, long=20_000, steps=STEPS)
-TestEverything = EverythingMachine.TestCase
+@pytest.mark.parametrize("part", range(PARTS))
+def test_everything_stays_as_it_must_be(part: int) -> None:
+    wanted = WANTED // PARTS
+    assert run(EverythingMachine, wanted, None if SEED is None else SEED + part) >= wanted
+
+
+def run(machine: type[EverythingMachine], steps: int, number: int | None = None) -> int:
+    """At least so many steps, from that seed where one is given; how many were made."""
+    own = type(machine.__name__, (machine,), {"made": 0})
+    said = "" if number is None else f" from seed {number}"
+    while own.made < steps:
+        if number is not None:
+            seed(number)(own)
+            number += SEEDS
+        # Some examples end early.
+        examples = -(-(steps - own.made) // STEPS) * 5 // 4 + 1
+        run_state_machine_as_test(own, settings=effort(examples, examples, STEPS))
+    print(f"{own.made} steps of {machine.__name__}{said}")
+    return own.made
