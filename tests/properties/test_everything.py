@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 import pytest
-from hypothesis import seed
+from hypothesis import Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -94,6 +94,7 @@ class EverythingMachine(RuleBasedStateMachine):
     made: ClassVar[int] = 0
     # What the bucket says to whoever comes too late.
     S3_ERRORS: ClassVar[tuple[type[Exception], ...]] = (S3Error,)
+    PHASES: ClassVar[tuple[Phase, ...]] = tuple(Phase)
 
     def __init__(self) -> None:
         super().__init__()
@@ -546,14 +547,19 @@ class DeleteBlob(Verb):
 
 
 class Put(Verb):
-    refusals = frozenset({ErrorCode.MANIFEST_BLOB_UNKNOWN})
+    # DENIED: there is no room for what it would adopt.
+    refusals = frozenset({ErrorCode.MANIFEST_BLOB_UNKNOWN, ErrorCode.DENIED})
 
     def work(self, about: About) -> Any:
         document, tags = about.document, about.target.tags
         about.registry.manifests.put(Push(about.repository, document.manifest, document.digest, tags))
 
     def possible(self, about: About) -> Iterator[tuple[Key, Any]]:
+        """It adopts what waits to be."""
         yield from self.effects(about, None).items()
+        for held in about.document.holds():
+            if about.registry.is_staged(about.repository, held.digest):
+                yield about.of("link", held.digest), True
 
     def effects(self, about: About, _result: Any) -> dict[Key, Any]:
         named = {about.of("tag", tag): about.document.digest for tag in about.target.tags}
@@ -736,8 +742,9 @@ def run(machine: type[EverythingMachine], steps: int, number: int | None = None)
         if number is not None:
             seed(number)(own)
             number += SEEDS
-        # Some examples end early.
-        examples = -(-(steps - own.made) // STEPS) * 5 // 4 + 1
-        run_state_machine_as_test(own, settings=effort(examples, examples, STEPS))
+        # Some end early: then there are more.
+        examples = -(-(steps - own.made) // STEPS)
+        chosen = settings(effort(examples, examples, STEPS), phases=own.PHASES)
+        run_state_machine_as_test(own, settings=chosen)
     print(f"{own.made} steps of {machine.__name__}{said}")
     return own.made

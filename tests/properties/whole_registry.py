@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.registry.adoption import Adoption
@@ -84,6 +84,8 @@ class WholeRegistry(RegistryInMemory):
         )
         staged: Any = Stopping(MemoryStagedStore(memory))
         self.adoption = Adoption(self.blobs, self.uploads, staged, lambda: self.now)
+        self.manifests = replace(self.manifests, adopt=self.adoption.adopt)
+        self.undo = replace(self.undo, manifests=self.manifests)
 
     def send(self, row: DirectRow, content: bytes) -> None:
         """As S3 takes it: no byte passes the registry."""
@@ -98,6 +100,10 @@ class WholeRegistry(RegistryInMemory):
     def stage(self, repository: Repository, digest: Digest, session: str, content: bytes) -> None:
         """As a client puts it into S3 for an upload session."""
         self.memory.objects[staged_key(repository, digest, session)] = content
+
+    def is_staged(self, repository: Repository, digest: Digest) -> bool:
+        prefix = staged_key(repository, digest, "")
+        return any(key.startswith(prefix) for key in self.memory.objects)
 
 
 def facts(memory: Memory) -> dict[Key, Any]:
