@@ -245,12 +245,41 @@ def a_tag_is_made_twice_at_once() -> None:
 
 
 def a_tag_moves_twice_at_once() -> None:
+    """One of before its moves had a time."""
     with stage() as here:
         here.uploaded()
         here.push(SMALL, "t0")()
+        tags, key = here.registry.memory.tags, (REPOSITORY.name, "t0")
+        tags[key] = replace(tags[key], moved=0)
         first = here.stopped("write(PutManifest", here.push(OTHER, "t0"))
         here.push(BIG, "t0")()
         here.finish(first)
+
+
+def a_tag_moves_away_and_back_while_it_moves() -> None:
+    """Else its history would end at what came between."""
+    with stage() as here:
+        here.uploaded()
+        here.push(SMALL, "t0")()
+        move = here.stopped("write(PutManifest", here.push(SPILLED, "t0"))
+        for document in (OTHER, SMALL):
+            here.pass_time(1)
+            here.push(document, "t0")()
+        here.finish(move)
+
+
+def a_tag_moves_away_and_back_while_it_is_deleted() -> None:
+    for call in ("write(RemoveTag", "write(RemoveManifest"):
+        with stage() as here:
+            here.uploaded()
+            here.push(SMALL, "t0")()
+            untag = partial(here.registry.manifests.untag, REPOSITORY, "t0")
+            work = untag if call == "write(RemoveTag" else here.delete(SMALL)
+            deletion = here.stopped(call, work)
+            for document in (OTHER, SMALL):
+                here.pass_time(1)
+                here.push(document, "t0")()
+            here.finish(deletion)
 
 
 # Marks. The clocks of two processes differ: a mark that was seen may be made again.
@@ -659,6 +688,8 @@ SCENARIOS: Final[tuple[Callable[[], None], ...]] = (
     a_manifest_leaves_in_steps_while_it_is_tagged,
     a_tag_is_made_twice_at_once,
     a_tag_moves_twice_at_once,
+    a_tag_moves_away_and_back_while_it_moves,
+    a_tag_moves_away_and_back_while_it_is_deleted,
     the_last_manifest_goes_while_the_mark_of_its_blob_is_settled,
     the_last_link_goes_while_the_mark_of_its_blob_is_settled,
     a_blob_is_linked_again_while_it_is_collected,

@@ -38,7 +38,7 @@ from tests.properties.direct_in_memory import PUT_LIMIT
 from tests.properties.interleaving import DeathError, Fate, OutageError, current
 from tests.properties.memory_stores import DirectSession, Memory, S3Error, Session
 from tests.properties.registry_in_memory import GRACE, small_transactions
-from tests.properties.test_everything import ROOM, EverythingMachine, Running
+from tests.properties.test_everything import ROOM, TICK, EverythingMachine, Running
 
 PREFIX: Final = "everything-"
 # Of one BatchWriteItem.
@@ -337,14 +337,9 @@ class DeployedMachine(EverythingMachine):
         self.stack.enter_context(calls_that_stop(registry.changed))
         return registry
 
-    def start(self, *arguments: Any, **named: Any) -> Running:
-        # Moves of a tag have their order by the millisecond.
-        self.registry.now += 0.001
-        return super().start(*arguments, **named)
-
     def step(self, running: Running, fate: Fate = Fate.WELL) -> None:
         """What was written is looked at when the rule is over: here that takes calls of its own."""
-        self.registry.now += 0.001
+        self.registry.now += TICK
         running.operation.step(fate)
         self.settle(running)
 

@@ -305,11 +305,9 @@ def _manifest_holds(memory: Memory, change: MoveManifest | RemoveManifest | Coun
 def _tag_holds(memory: Memory, change: PutTag | RemoveTag) -> bool:
     tag = change.row.tag if isinstance(change, PutTag) else change.tag
     wanted = change.previous if isinstance(change, PutTag) else change.digest
+    since = change.since if isinstance(change, PutTag) else change.moved
     row = memory.tags.get((change.repository.name, tag))
-    if isinstance(change, RemoveTag) and change.moved not in {
-        None,
-        memory.moved.get((change.repository.name, tag)),
-    }:
+    if since not in {None, memory.moved.get((change.repository.name, tag))}:
         return False
     return (row.digest if row else None) == wanted
 
@@ -325,9 +323,9 @@ def _make(memory: Memory, change: Change) -> None:
             _update_manifest(memory, change)
         case PutReferrer(repository, subject, digest, descriptor):
             memory.referrers[repository.name, subject, digest] = descriptor
-        case PutTag(repository, row, _):
-            memory.tags[repository.name, row.tag] = row
-            memory.moved[repository.name, row.tag] = int(memory.clock() * 1_000_000)
+        case PutTag(repository, row):
+            moved = memory.moved[repository.name, row.tag] = max(int(memory.clock() * 1_000_000), row.moved)
+            memory.tags[repository.name, row.tag] = replace(row, moved=moved)
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
         case EndDirect(session, _, expires):

@@ -310,11 +310,18 @@ MUTATIONS: Final = (
         states=("pushed",),
         kinds=("untag",),
     ),
-    Mutation(
-        "RemoveTag: since then",
+    _of(
+        "PutTag",
+        "since then",
         "_tag_holds",
-        "isinstance(change, RemoveTag) and change.moved not in",
-        "isinstance(change, RemoveTag) and None not in",
+        ("since not in {None, memory.moved.get((change.repository.name, tag))}", "False"),
+        when.a_tag_moves_away_and_back_while_it_moves,
+    ),
+    _of(
+        "RemoveTag",
+        "since then",
+        "_tag_holds",
+        ("since not in {None, memory.moved.get((change.repository.name, tag))}", "False"),
         when.a_tag_moves_away_and_back_while_it_expires,
     ),
     # What can be restored.

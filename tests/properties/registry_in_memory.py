@@ -122,7 +122,6 @@ class RegistryInMemory:
             Staging(rows, objects, transactions),
             self._manifest_key,
             trash=self.trash,
-            policies=policies,
             clock=lambda: self.now,
         )
         found: Any = Stopping(MemoryCollectableStore(memory))

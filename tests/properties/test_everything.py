@@ -46,6 +46,8 @@ AT_ONCE: Final = 3
 DAY: Final = 24 * 3600
 FOREVER: Final = 10.0**12
 SECONDS: Final = (1, 61, 700, GRACE // 2, GRACE, DAY + 1, 8 * DAY)
+# Each call takes some time, so that moves of a tag have an order.
+TICK: Final = 0.001
 ROOM: Final = 10**9
 # Of the contents, less than all and more than most.
 NARROW: Final = 120
@@ -162,6 +164,7 @@ class EverythingMachine(RuleBasedStateMachine):
     def start(
         self, kind: str, target: Target, content: bytes | None = None, document: Document | None = None
     ) -> Running:
+        self.registry.now += TICK
         verb = KINDS[kind]
         document = document or self.document(target)
         content = self.content(target) if content is None else content
@@ -194,6 +197,7 @@ class EverythingMachine(RuleBasedStateMachine):
                     other.rivals |= {key for key, _ in later}
 
     def step(self, running: Running, fate: Fate = Fate.WELL) -> None:
+        self.registry.now += TICK
         waits_for = running.operation.waiting
         running.operation.step(fate)
         if waits_for.startswith(("write", "delete", "complete", "abort")):

@@ -168,8 +168,9 @@ def check_trash(memory: Memory) -> None:
 
 
 def check_history(memory: Memory) -> None:
-    """The last move told of each tag is to what it names."""
-    last = {(one.repository.name, one.move.tag): one.move.digest for one in memory.history}
+    """The last move told of each tag is to what it names; they were told in the order of their times."""
+    told = sorted(memory.history, key=lambda one: one.move.at)
+    last = {(one.repository.name, one.move.tag): one.move.digest for one in told}
     named = {key: row.digest for key, row in memory.tags.items()}
     for key, digest in last.items():
         assert named.get(key) == digest, f"{key} names {named.get(key)}, its history ends at {digest}"

@@ -262,9 +262,12 @@ TRANSACTIONS: Final = (
     _change(
         "PutTag: it names what it did",
         "put_tag",
-        "Put(model, table.digest == change.previous)",
-        "Put(model)",
+        "table.digest == change.previous",
+        "table.tag.exists()",
         "put tag from another",
+    ),
+    _change(
+        "PutTag: since then", "put_tag", "if change.since is not None", "if False", "put tag that moved since"
     ),
     _change(
         "RemoveTag: it names that",

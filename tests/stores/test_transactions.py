@@ -147,6 +147,7 @@ HOLDING = [
     Case("count link", _link(), lambda r: CountLink(r, D, 1)),
     Case("put new tag", _nothing, lambda r: PutTag(r, a_tag("v1", D), None)),
     Case("put tag from what it names", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E)),
+    Case("put tag since then", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E, NOW * 1_000_000)),
     Case("remove tag", _tag(D), lambda r: RemoveTag(r, "v1", D)),
     Case("put referrer", _nothing, lambda r: PutReferrer(r, SUBJECT, D, {"size": 1})),
     Case(
@@ -214,6 +215,7 @@ REFUSED = [
     Case("count link not there", _nothing, lambda r: CountLink(r, D, 1)),
     Case("put new tag that is there", _tag(E), lambda r: PutTag(r, a_tag("v1", D), None)),
     Case("put tag from another", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), SUBJECT)),
+    Case("put tag that moved since", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E, 1)),
     Case("put tag that is gone", _nothing, lambda r: PutTag(r, a_tag("v1", D, 2), E)),
     Case("remove tag of another", _tag(E), lambda r: RemoveTag(r, "v1", D)),
     Case("remove tag not there", _nothing, lambda r: RemoveTag(r, "v1", D)),
