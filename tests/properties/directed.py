@@ -429,13 +429,15 @@ def it_is_deleted_again_while_it_is_collected_in_steps() -> None:
 # Lifecycle policies.
 
 
-def _policy_runs(rule: dict[str, Any], meanwhile: Sequence[Action]) -> World:
-    """Over an image with two tags; others do this before the first of its writes."""
+def _policy_runs(
+    rules: Sequence[dict[str, Any]], meanwhile: Sequence[Action], tags: Sequence[str] = ("v1", "latest")
+) -> World:
+    """Over an image with these tags; others do this before the first of its writes."""
     with small_limits():
         world, waiting = World(), list(meanwhile)
-        for action in (push(SMALL, ("v1",)), push(SMALL, ("latest",)), wait(30)):
+        for action in (push(SMALL, ()), *(push(SMALL, (tag,)) for tag in tags), wait(30)):
             world.do(action)
-        world.keep([{"name": "old", "priority": 0, **rule}])
+        world.keep([{"name": f"rule {number}", **rule} for number, rule in enumerate(rules)])
 
         def meddle() -> None:
             while waiting:
@@ -448,14 +450,28 @@ def _policy_runs(rule: dict[str, Any], meanwhile: Sequence[Action]) -> World:
         return world
 
 
-def an_image_is_pulled_while_it_expires() -> None:
-    world = _policy_runs({"action": "expire-unpulled", "after": "5d"}, [pull(SMALL)])
+UNPULLED: Final = {"action": "expire-unpulled", "after": "5d", "priority": 0}
+
+
+def an_image_is_pulled_while_it_expires(*tags: str) -> None:
+    world = _policy_runs([UNPULLED], [pull(SMALL)], tags)
     assert SMALL.digest in world.live()
+
+
+def an_image_is_pulled_while_it_expires_in_steps() -> None:
+    """With two tags it has more to count than goes into one transaction."""
+    an_image_is_pulled_while_it_expires("v1", "latest")
+
+
+def an_image_is_pulled_while_a_tag_of_it_expires() -> None:
+    rules = [{"action": "protect", "tags": ["latest"]}, {**UNPULLED, "tags": ["v1"]}]
+    world = _policy_runs(rules, [pull(SMALL)])
+    assert world.tags()["v1"] == SMALL.digest
 
 
 def a_tag_moves_away_and_back_while_it_expires() -> None:
     moves = [push(OTHER, ("v1",)), push(SMALL, ("v1",))]
-    world = _policy_runs({"action": "expire-tags", "tags": ["v1"], "after": "5d"}, moves)
+    world = _policy_runs([{"action": "expire-tags", "tags": ["v1"], "after": "5d", "priority": 0}], moves)
     assert world.tags()["v1"] == SMALL.digest
 
 
@@ -703,6 +719,8 @@ SCENARIOS: Final[tuple[Callable[[], None], ...]] = (
     it_is_deleted_again_while_it_is_collected,
     it_is_deleted_again_while_it_is_collected_in_steps,
     an_image_is_pulled_while_it_expires,
+    an_image_is_pulled_while_it_expires_in_steps,
+    an_image_is_pulled_while_a_tag_of_it_expires,
     a_tag_moves_away_and_back_while_it_expires,
     two_uploads_have_room_for_one,
     an_account_of_before_there_was_a_quota_is_counted_from_its_first_upload_on,

@@ -162,12 +162,26 @@ MUTATIONS: Final = (
         states=("pushed",),
         kinds=("delete",),
     ),
-    Mutation(
-        "MoveManifest, RemoveManifest, CountManifest: last pulled then",
+    _of(
+        "MoveManifest",
+        "last pulled then",
         "_manifest_holds",
-        "change.pulled not in {None, row.pulled}",
-        "False",
+        ("change.pulled not in {None, row.pulled}", "False"),
+        when.an_image_is_pulled_while_it_expires_in_steps,
+    ),
+    _of(
+        "RemoveManifest",
+        "last pulled then",
+        "_manifest_holds",
+        ("change.pulled not in {None, row.pulled}", "False"),
         when.an_image_is_pulled_while_it_expires,
+    ),
+    _of(
+        "CountManifest",
+        "last pulled then",
+        "_manifest_holds",
+        ("change.pulled not in {None, row.pulled}", "False"),
+        when.an_image_is_pulled_while_a_tag_of_it_expires,
     ),
     # Links.
     _absent("PutLink", "loose", "put at once"),
