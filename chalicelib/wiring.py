@@ -170,7 +170,6 @@ class Deployment:
                 key_for=keys.manifest_key,
                 adopt=adoption.adopt if staged else None,
                 trash=self.trash,
-                policies=self.policies,
                 clock=clock,
             ),
             discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables, reads)),

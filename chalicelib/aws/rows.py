@@ -79,6 +79,7 @@ def tag_row(model: TagModel) -> TagRow:
         media_type=model.media_type,
         size=int(model.size),
         version=int(model.version),
+        moved=microseconds(model.moved) if model.moved else 0,
     )
 
 

@@ -243,11 +243,14 @@ class _Items:
             media_type=row.media_type,
             size=row.size,
             version=row.version,
-            moved=self._now(),
+            moved=max(self._now(), of_microseconds(row.moved)),
         )
         if change.previous is None:
             return Put(model, table.tag.does_not_exist())
-        return Put(model, table.digest == change.previous)
+        condition: Condition = table.digest == change.previous
+        if change.since is not None:
+            condition &= table.moved == of_microseconds(change.since)
+        return Put(model, condition)
 
     def remove_tag(self, change: RemoveTag) -> Delete:
         table = self._tables.tags

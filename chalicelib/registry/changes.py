@@ -75,11 +75,14 @@ class CountLink:
 
 @dataclass(frozen=True, slots=True)
 class PutTag:
-    """Holds if the tag still names `previous` (None: is not there)."""
+    """Holds if the tag still names `previous` (None: is not there), since `since` (epoch microseconds) where
+    that is given.
+    """
 
     repository: Repository
     row: TagRow
     previous: Digest | None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,13 +137,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TagRow:
-    """What a tag names now."""
+    """What a tag names now; `moved`: since when, in epoch microseconds, 0 where nobody has noted it."""
 
     tag: str
     digest: Digest
     media_type: str
     size: int
     version: int = 1
+    moved: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

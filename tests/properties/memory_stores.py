@@ -136,6 +136,8 @@ class Memory:
     direct: dict[str, DirectSession] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     multiparts: dict[str, Multipart] = field(default_factory=dict)
+    # Every one that ever was: their ids are the bucket's, whoever begins them.
+    begun: list[str] = field(default_factory=list)
     completed: dict[str, list[str]] = field(default_factory=dict)
     between: Callable[[], None] = lambda: None
 
@@ -314,11 +316,9 @@ def _manifest_holds(memory: Memory, change: MoveManifest | RemoveManifest | Coun
 def _tag_holds(memory: Memory, change: PutTag | RemoveTag) -> bool:
     tag = change.row.tag if isinstance(change, PutTag) else change.tag
     wanted = change.previous if isinstance(change, PutTag) else change.digest
+    since = change.since if isinstance(change, PutTag) else change.moved
     row = memory.tags.get((change.repository.name, tag))
-    if isinstance(change, RemoveTag) and change.moved not in {
-        None,
-        memory.moved.get((change.repository.name, tag)),
-    }:
+    if since not in {None, memory.moved.get((change.repository.name, tag))}:
         return False
     return (row.digest if row else None) == wanted
 
@@ -334,13 +334,14 @@ def _make(memory: Memory, change: Change) -> None:
             _update_manifest(memory, change)
         case PutReferrer(repository, subject, digest, descriptor):
             memory.referrers[repository.name, subject, digest] = descriptor
-        case PutTag(repository, row, _):
-            memory.tags[repository.name, row.tag] = row
-            memory.moved[repository.name, row.tag] = int(memory.clock() * 1_000_000)
+        case PutTag(repository, row):
+            moved = memory.moved[repository.name, row.tag] = max(int(memory.clock() * 1_000_000), row.moved)
+            memory.tags[repository.name, row.tag] = replace(row, moved=moved)
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
         case EndDirect(session, _, expires):
-            memory.direct[session].publish(expires)
+            if session in memory.direct:
+                memory.direct[session].publish(expires)
         case TouchLink() | SettleLink() | SettleBlob():
             _mark(memory, change)
         case PutLink() | CountLink() | PutBlob() | CountBlob():
@@ -358,7 +359,7 @@ def _tell(memory: Memory, change: Change) -> None:
         case BuryObject(key):
             memory.buried.add(key)
         case Charge(account, size):
-            usage = memory.usage[account]
+            usage = memory.usage.get(account, Usage(0, 0))
             memory.usage[account] = replace(usage, bytes=usage.bytes + size, turn=usage.turn + 1)
         case MoveLevel(account, _, after):
             memory.usage[account] = replace(memory.usage[account], level=after)
@@ -456,7 +457,7 @@ def _remove(memory: Memory, change: Change) -> None:
         case RemoveLink(repository, digest):
             del memory.links[repository.name, digest]
         case EndUpload(session, _):
-            del memory.uploads[session]
+            memory.uploads.pop(session, None)
         case ExpireSession(session):
             memory.uploads.pop(session, None)
             memory.direct.pop(session, None)
@@ -757,7 +758,6 @@ class MemoryObjectStore:
 
     def __init__(self, memory: Memory, minimum_part: int, *, answers_again: bool = False) -> None:
         self._memory, self._minimum, self._answers_again = memory, minimum_part, answers_again
-        self._begun = 0
 
     def put(self, key: str, data: Data) -> None:
         self._memory.objects[key] = bytes(data)
@@ -775,8 +775,8 @@ class MemoryObjectStore:
         return f"memory:{method}:{key}"
 
     def begin(self, key: str) -> str:
-        self._begun += 1
-        multipart_id = f"multipart-{self._begun}"
+        multipart_id = f"multipart-{len(self._memory.begun) + 1}"
+        self._memory.begun.append(multipart_id)
         self._memory.multiparts[multipart_id] = Multipart(key)
         return multipart_id
 

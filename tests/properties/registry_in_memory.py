@@ -64,7 +64,8 @@ class CountedSecrets:
 
 
 @contextmanager
-def small_limits() -> Iterator[None]:
+def small_transactions() -> Iterator[None]:
+    """Of which a few rows are more than one, whatever the backend."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifests, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(staging, "STEP", LIMIT - 1)
@@ -73,6 +74,12 @@ def small_limits() -> Iterator[None]:
         patch.setattr(expiry, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(manifests, "INLINE_LIMIT", INLINE)
         patch.setattr(undo, "TAGS_AT_ONCE", 1)
+        yield
+
+
+@contextmanager
+def small_limits() -> Iterator[None]:
+    with small_transactions(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "PART_SIZE", PART_SIZE)
         patch.setattr(parts, "MINIMUM_PART", MINIMUM_PART)
         patch.setattr(uploads, "secrets", CountedSecrets())
@@ -118,7 +125,6 @@ class RegistryInMemory:
             Staging(rows, objects, transactions),
             self._manifest_key,
             trash=self.trash,
-            policies=policies,
             clock=lambda: self.now,
         )
         found: Any = Stopping(MemoryCollectableStore(memory))

@@ -168,6 +168,7 @@ HOLDING = [
     Case("count link", _link(), lambda r: CountLink(r, D, 1)),
     Case("put new tag", _nothing, lambda r: PutTag(r, a_tag("v1", D), None)),
     Case("put tag from what it names", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E)),
+    Case("put tag since then", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E, NOW * 1_000_000)),
     Case("remove tag", _tag(D), lambda r: RemoveTag(r, "v1", D)),
     Case("put referrer", _nothing, lambda r: PutReferrer(r, SUBJECT, D, {"size": 1})),
     Case(
@@ -245,6 +246,7 @@ REFUSED = [
     Case("count link not there", _nothing, lambda r: CountLink(r, D, 1)),
     Case("put new tag that is there", _tag(E), lambda r: PutTag(r, a_tag("v1", D), None)),
     Case("put tag from another", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), SUBJECT)),
+    Case("put tag that moved since", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E, 1)),
     Case("put tag that is gone", _nothing, lambda r: PutTag(r, a_tag("v1", D, 2), E)),
     Case("remove tag of another", _tag(E), lambda r: RemoveTag(r, "v1", D)),
     Case("remove tag not there", _nothing, lambda r: RemoveTag(r, "v1", D)),
@@ -257,7 +259,7 @@ REFUSED = [
     Case("count blob gone under key", _nothing, lambda r: CountBlob(r.account, D, 1, KEY)),
     Case("remove link idle since then", _link(), lambda r: RemoveLink(r, D, NOW - 1)),
     Case("remove blob not there", _nothing, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
-    Case("remove blob that is linked", _link(), lambda r: RemoveBlob(r.account, D, KEY, NOW)),
+    Case("remove blob that is linked", _used_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
     Case("remove blob that is kept", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
     Case("remove blob of another key", _idle_blob, lambda r: RemoveBlob(r.account, D, "other", NOW)),
     Case("remove blob idle since then", _idle_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW - 1)),
@@ -286,6 +288,7 @@ REFUSED = [
     Case("move trash of another mark", _trash, lambda r: MoveTrash(r, D, (KEPT, 1), (RELEASING, 0))),
     Case("move trash due later", _trash, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), due=8)),
     Case("remove trash of another state", _trash, lambda r: RemoveTrash(r, D, (RELEASING, 0))),
+    Case("remove trash of another mark", _trash, lambda r: RemoveTrash(r, D, (KEPT, 1))),
     Case("remove trash due later", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), 8)),
 ]
 
@@ -429,6 +432,22 @@ def test_end_upload_holds_for_the_writer_alone(deployment: Deployment, repositor
     assert transactions.write([bystander, own]) == []
     assert sessions.get(row.session) is None
     assert transactions.write([own]) == [own]
+
+
+def test_session_expires_as_it_was_seen_and_while_nobody_writes(
+    deployment: Deployment, repository: Repository
+) -> None:
+    sessions, transactions = deployment.services.uploads.sessions, deployment.services.blobs.transactions
+    row = an_upload(repository, expires=100)
+    sessions.create(row)
+    later, now = ExpireSession(row.session, 101, 200), ExpireSession(row.session, 100, 200)
+    assert transactions.write([later]) == [later]
+    assert sessions.acquire(row.session, "me", now=1, lease=200)
+    assert transactions.write([now]) == [now]
+    assert sessions.get(row.session) == row
+    assert transactions.write([ExpireSession(row.session, 100, 201)]) == []
+    assert sessions.get(row.session) is None
+    assert transactions.write([now]) == [now]
 
 
 def test_every_refused_change_is_named(deployment: Deployment, repository: Repository) -> None:
