@@ -15,6 +15,7 @@ from chalicelib.aws.clients import is_throttled
 from chalicelib.config import Settings
 from chalicelib.registry import uploads
 from chalicelib.registry.manifests import Push
+from chalicelib.registry.trash import Terms
 from chalicelib.registry.uploads import Chunk
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -60,7 +61,7 @@ def deployment_of(s3: str, dynamodb: str) -> Deployment:
         grace_seconds=GRACE,
     )
     deployment = Deployment(settings)
-    trash = replace(deployment.trash, seconds=lambda _: TRASH_SECONDS)
+    trash = replace(deployment.trash, terms=lambda _: Terms(TRASH_SECONDS))
     manifests = replace(deployment.services.manifests, trash=trash)
     deployment.services = replace(deployment.services, manifests=manifests)
     deployment.trash = trash

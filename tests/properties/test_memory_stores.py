@@ -202,7 +202,11 @@ def contents(stores: Stores, repository: Repository) -> list[Any]:
         [stores.uploads.get(repository.name + session) for session in SESSIONS],
         [stores.trash.get(repository, digest) for digest in DIGESTS],
         stores.trash.page(repository, "", 2),
-        sorted(stores.trash.giving(repository.account), key=lambda row: row.digest),
+        # The stores in memory do not know whose a repository is.
+        sorted(
+            (row for row in stores.trash.giving(repository.account) if row.repository == repository),
+            key=lambda row: row.digest,
+        ),
         stores.links.blobs(repository.account, DIGESTS),
         [stores.history.moves(repository, tag, 10**12, 20) for tag in TAGS],
         stores.history.moves(repository, "v1", 10**11, 1),
