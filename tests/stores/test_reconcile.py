@@ -120,7 +120,7 @@ def test_an_account_that_is_never_quiet_is_left_as_it_is(
     stored = deployment._stored.counted
 
     def counted_beside(name: str) -> tuple[int, int]:
-        push(deployment, repository, 1)
+        push(deployment, repository, 16)
         return stored(name)
 
     monkeypatch.setattr(deployment._stored, "counted", counted_beside)
