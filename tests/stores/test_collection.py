@@ -55,6 +55,11 @@ def late_on_engines(on_engines: Deployment) -> Deployment:
     return Deployment(on_engines.settings, clock=Late())
 
 
+@pytest.fixture
+def late_on_weed(on_weed: Deployment) -> Deployment:
+    return Deployment(on_weed.settings, clock=Late())
+
+
 def pass_time(deployment: Deployment, seconds: float) -> None:
     clock: Any = deployment.clock
     clock.ahead += seconds
@@ -246,11 +251,12 @@ def test_objects_that_could_not_be_deleted_are_remembered(
 
 
 def test_the_cost_of_a_run_is_of_what_it_frees_not_of_what_is_stored(
-    late: Deployment, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    late_on_weed: Deployment, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """96 queries find what there is to do; 50 links, 50 blobs and 50 objects are 1.3 calls a blob
     on top, of all three rounds, where each shard has no more than three.
     """
+    late = late_on_weed
     monkeypatch.setattr(collection, "random", _InOrder)
     costs: list[list[int]] = []
     late.quota.usage(repository.account)

@@ -20,7 +20,7 @@ from chalicelib.registry.uploads import Chunk
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
-from tests.engines.backends import BACKENDS, EMBEDDED, ENGINES, Engines, deployed
+from tests.engines.backends import BACKENDS, EMBEDDED, Engines, deployed
 from tests.properties.documents import BLOBS, INDEX, OTHER, SIGNATURE, SMALL, Document
 from tests.properties.memory_rows import MemoryRowStore
 from tests.properties.registry_in_memory import RegistryInMemory, small_limits
@@ -328,7 +328,7 @@ def test_one_repository_can_be_checked_alone(registry: Registry) -> None:
     assert finding.place.scope == scope
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=[EMBEDDED])
 def live(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Registry]:
     with deployed(request.param, engines) as deployment:
         yield of_deployment(deployment)
