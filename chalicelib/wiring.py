@@ -267,14 +267,21 @@ class Deployment:
         return drift
 
     def reconcile_all(self, seconds: float = math.inf) -> list[Drift]:
-        """One account after the other while there is time, from another one on each time."""
+        """One account after the other while there is time, from another one on each time.
+
+        An account that fails is left to the next time.
+        """
         until = time.monotonic() + seconds - RECONCILE_RESERVE_SECONDS
         accounts, found = [one.id for one in self.tenancy.store.accounts("", ACCOUNTS_LIMIT)], []
         first = random.randrange(len(accounts)) if accounts else 0  # noqa: S311 - no secret
         for account in [*accounts[first:], *accounts[:first]]:
             if time.monotonic() >= until:
                 break
-            drift = self.reconcile(account)
+            try:
+                drift = self.reconcile(account)
+            except Exception:  # noqa: BLE001 - whatever it is, the next account has its turn
+                _LOG.exception("the account %s could not be reconciled", account)
+                continue
             _LOG.info("reconciled %s", asdict(drift))
             found.append(drift)
         return found

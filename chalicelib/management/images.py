@@ -25,6 +25,7 @@ from chalicelib.management.services import answered, caller_of, epoch, pages, se
 from chalicelib.management.tenancy import RegistryPath, seen_registry, told_policies
 from chalicelib.registry.immutability import immutable_by
 from chalicelib.registry.policies import IMMUTABLE_TAGS, repository_scope
+from chalicelib.registry.removed_policies import REMOVED
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name, check_tag, parse_reference
@@ -95,7 +96,8 @@ def delete_repository(
 ) -> Response[None]:
     """Refused (409) while it holds images, unless forced; those can be restored, unless it is purged.
 
-    Its policies go with it, and come back with the first image that is restored.
+    Its policies go with it, which takes the right to change them, and come back with the first image that
+    is restored.
     """
     services, caller = services_of(router.context), caller_of(router.context)
     found = _seen(repository, PULL)
@@ -105,22 +107,39 @@ def delete_repository(
         raise RefusedError(
             Reason.CONFLICT, f"the repository {found.name!r} holds images: force, or delete those"
         )
-    _check_immutable(found)
+    may_change = _may_change_policies(found)
+    if not may_change:
+        _check_policies(found)
+        _check_immutable(found)
     if found.name != found.registry:
         caller.told["policies"] = told_policies(repository_scope(found))
-    services.emptying.empty(found, caller.actor)
+    services.emptying.empty(found, caller.actor, force=may_change)
     if purge:
         services.undo.purge_all(found)
         services.emptying.policies.forget(found)
     return Response(204)
 
 
-def _check_immutable(repository: Repository) -> None:
-    """Raises RefusedError (FORBIDDEN) where it has immutable tags, and the caller cannot change that."""
+def _may_change_policies(repository: Repository) -> bool:
     services, by = services_of(router.context), caller_of(router.context).credential
-    policy = services.policies.of(repository, IMMUTABLE_TAGS)
     registry = services.tenancy.store.registry(repository.registry)
-    if policy is None or (registry is not None and by.may(WRITE_REGISTRY, registry.project)):
+    return registry is not None and by.may(WRITE_REGISTRY, registry.project)
+
+
+def _check_policies(repository: Repository) -> None:
+    """They go with it, so it takes what taking them away takes. Raises RefusedError (FORBIDDEN)."""
+    found = services_of(router.context).policies.all(repository_scope(repository))
+    own = sorted(one.kind for one in found if not one.kind.startswith(REMOVED))
+    if own and repository.name != repository.registry:
+        message = f"it has policies of its own ({', '.join(own)}), which this credential may not take away"
+        raise RefusedError(Reason.FORBIDDEN, f"{message}: delete its images and leave it")
+
+
+def _check_immutable(repository: Repository) -> None:
+    """Raises RefusedError (FORBIDDEN) where it has immutable tags."""
+    services = services_of(router.context)
+    policy = services.policies.of(repository, IMMUTABLE_TAGS)
+    if policy is None:
         return
     kept = next(
         (one.tag for one in services.deletion.listing.tags(repository) if immutable_by(policy, one.tag)), ""

@@ -291,8 +291,12 @@ def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = Fa
 def _made_registry(project: Project, asked: RegistryIn) -> Registry:
     """Names are one set for all accounts: who may not see whose it is learns that it is gone, no more."""
     services, by = services_of(router.context), caller_of(router.context).credential
+
+    def may_follow(before: Registry) -> bool:
+        return by.may(WRITE_REGISTRY, before.project)
+
     try:
-        return services.tenancy.create_registry(project, asked.name, asked.title)
+        return services.tenancy.create_registry(project, asked.name, asked.title, may_follow)
     except RefusedError as error:
         held = services.tenancy.store.registry(asked.name) if error.reason is Reason.CONFLICT else None
         if held is None or held.state == DELETED or held.account != by.account or not sees_registry(by, held):

@@ -44,10 +44,13 @@ class Emptying:
     def is_empty(self, repository: Repository) -> bool:
         return next(iter(self.content.manifests(repository)), None) is None
 
-    def empty(self, repository: Repository, actor: Actor) -> int:
-        """How many manifests went. An index goes before its children."""
+    def empty(self, repository: Repository, actor: Actor, *, force: bool = True) -> int:
+        """How many manifests went. An index goes before its children.
+
+        Without `force`, images with immutable tags stay: one may have come since they were asked for.
+        """
         count = 0
-        while (gone := self._pass(repository, actor)) > 0:
+        while (gone := self._pass(repository, actor, force=force)) > 0:
             count += gone
         for digest in list(self.content.links(repository)):
             _unless_gone(partial(self.blobs.delete, repository, digest))
@@ -59,11 +62,10 @@ class Emptying:
             self.manifests.transactions.write([NameRepository(repository)])
         return count
 
-    def _pass(self, repository: Repository, actor: Actor) -> int:
+    def _pass(self, repository: Repository, actor: Actor, *, force: bool) -> int:
         """Those that nothing else names now."""
         digests = list(self.content.manifests(repository))
-        # Whoever may delete all of it has been asked about immutable tags.
-        delete = partial(self.manifests.delete, repository, actor=actor, force=True)
+        delete = partial(self.manifests.delete, repository, actor=actor, force=force)
         return sum(_unless_gone(partial(delete, one)) for one in digests)
 
 

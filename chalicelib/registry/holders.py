@@ -14,6 +14,8 @@ from chalicelib.spec.reference import Repository
 # Of one blob: a base layer may have thousands, and the first few say enough.
 HOLDERS_LIMIT: Final = 25
 REPOSITORIES_LIMIT: Final = 2000
+# On the ways up from manifest to index, each a read of the repository: indexes may be nested without end.
+STEPS_LIMIT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Explanation:
     """`due` is when the blob goes, if nothing changes; 0 while something holds it.
 
     `unnamed`: so many repositories have it that are in no list, for no manifest was ever pushed to them.
-    `is_complete`: everything was looked at, so that there is nothing else.
+    `is_complete`: everything was looked at, so that there is nothing else; `steps`: on the ways up.
     """
 
     digest: Digest
@@ -70,6 +72,7 @@ class Explanation:
     waiting: list[Waiting] = field(default_factory=list)
     unnamed: int = 0
     is_complete: bool = True
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +129,20 @@ class Holders:
             told.waiting.append(Waiting(repository, link.idle, link.idle + self.collector.grace))
             return
         for one in self.rows.naming(repository, link.digest, is_manifest=False):
-            for holder in self._up(repository, one, (one.digest,)):
+            for holder in self._up(told, repository, one, (one.digest,)):
                 if len(told.holders) >= HOLDERS_LIMIT:
                     told.is_complete = False
                     return
                 told.holders.append(holder)
 
-    def _up(self, repository: Repository, one: Naming, path: tuple[Digest, ...]) -> Iterator[Holder]:
+    def _up(
+        self, told: Explanation, repository: Repository, one: Naming, path: tuple[Digest, ...]
+    ) -> Iterator[Holder]:
         """By its own tags, and by the indexes that name it."""
+        if told.steps >= STEPS_LIMIT:
+            told.is_complete = False
+            return
+        told.steps += 1
         tags = tuple(self.tags.naming(repository, one.digest))
         if tags:
             yield Holder(repository, tags, path, one.since)
@@ -141,7 +150,7 @@ class Holders:
         for index in self.rows.naming(repository, one.digest, is_manifest=True):
             is_named = True
             if index.digest not in path:
-                yield from self._up(repository, index, (index.digest, *path))
+                yield from self._up(told, repository, index, (index.digest, *path))
         if not is_named:
             yield Holder(repository, (), path, one.since)
 

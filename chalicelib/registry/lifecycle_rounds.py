@@ -17,6 +17,8 @@ _LOG: Final = logging.getLogger(__name__)
 # Where the last run stopped; no account has this name.
 _SCOPE: Final = "#"
 _KIND: Final = "lifecycle-round"
+# Of a place: it comes before whatever a name can have, so that `a` with all that it has is before `a-b`.
+_GAP: Final = " "
 
 
 class ScopeStore(Protocol):
@@ -44,22 +46,28 @@ class LifecycleRounds:
     clock: Callable[[], float] = time.time
 
     def go(self, seconds: float = float("inf")) -> Round:
-        """On from where the last one stopped. A repository that fails is left to the next round."""
+        """On from where the last one stopped. A repository that fails is left to the next round.
+
+        So is one that a round begins with and does not come to the end of: it keeps no other from its turn.
+        """
         until = self.clock() + seconds
         kept = self.policies.get(_SCOPE, _KIND)
         after = str(kept.document) if kept else ""
         seen = gone = left = 0
         for repository in self._repositories():
-            key = repository_scope(repository)
+            key = _place(repository)
             if key < after:
                 continue
             if self.clock() >= until:
                 self._keep(kept, key)
                 return Round(seen, gone, left, is_complete=False)
+            if not seen:
+                # Noted before: who is killed in the midst of it notes nothing any more.
+                kept = self._keep(kept, key + _GAP)
             outcome = self._run(repository, until)
             seen, gone, left = seen + 1, gone + len(outcome.gone), left + len(outcome.left)
             if not outcome.is_complete:
-                self._keep(kept, key)
+                self._keep(kept, key + _GAP if seen == 1 else key)
                 return Round(seen, gone, left, is_complete=False)
         self._keep(kept, "")
         return Round(seen, gone, left)
@@ -75,7 +83,7 @@ class LifecycleRounds:
         return outcome
 
     def _repositories(self) -> Iterator[Repository]:
-        """In the order of their keys."""
+        """In the order of their places."""
         by_registry: dict[tuple[str, str], set[str]] = {}
         for scope in self.scopes.scopes():
             account, _, name = scope.partition("/")
@@ -87,8 +95,14 @@ class LifecycleRounds:
             else:
                 yield from (Repository(account, name) for name in sorted(names))
 
-    def _keep(self, before: Policy | None, after: str) -> None:
-        """Of two runs at once, one place is as good as the other."""
-        if after != (before.document if before else ""):
-            version = before.version + 1 if before else 1
-            self.policies.put(Policy(_SCOPE, _KIND, after, version))
+    def _keep(self, before: Policy | None, after: str) -> Policy | None:
+        """What is kept then. Of two runs at once, one place is as good as the other."""
+        if after == (before.document if before else ""):
+            return before
+        policy = Policy(_SCOPE, _KIND, after, before.version + 1 if before else 1)
+        return policy if self.policies.put(policy) else self.policies.get(_SCOPE, _KIND)
+
+
+def _place(repository: Repository) -> str:
+    """Account, registry and name, in the order in which repositories have their turn."""
+    return repository_scope(repository).replace("/", _GAP, 2)

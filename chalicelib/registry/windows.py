@@ -239,4 +239,5 @@ def _said(counts: dict[str, int]) -> str:
 
 
 def _short(key: str) -> str:
-    return key[-16:]
+    """128 bits: of 64, somebody could make two that are the same."""
+    return key[-32:]

@@ -49,6 +49,23 @@ def test_its_own_account_gets_it_at_any_time(estate: Estate, day: int) -> None:
     assert take(estate, "rival-owner", "yard") == 409
 
 
+@pytest.mark.parametrize("day", [0, 31])
+def test_another_project_does_not_get_what_is_kept_of_it(estate: Estate, day: int) -> None:
+    """Deleted images come back by the name, and the history of tags is shown by it."""
+    user = {"kind": "user", "id": "lab-head", "roles": {"lab": "owner"}}
+    secret = estate.made("acme-owner", "/credentials", user)["secret"]
+    head = Caller(estate.ground.deployment, basic("lab-head", secret))
+    document = {"name": "dev", "project": "lab"}
+    head.api("GET", "/whoami")
+    in_use = head.api("POST", "/registries", document)
+    delete(estate)
+    estate.ground.clock.advance(day * DAY)
+    refused = head.api("POST", "/registries", document)
+    assert (refused.status, refused.body) == (in_use.status, in_use.body) == (409, in_use.body)
+    assert head.api("GET", "/repositories/dev%2Fapp/trash").status == 404
+    assert take(estate, "acme-owner", "shop") == 201
+
+
 def test_anybody_gets_it_after_thirty_days(estate: Estate) -> None:
     delete(estate)
     estate.ground.clock.advance(RESERVED_SECONDS - 1)
@@ -222,7 +239,7 @@ def test_a_push_just_after_a_deletion_leaves_nothing_for_the_next_of_the_name(es
     for blob in (b"{}", layer):
         pushed(token, "dev/app", blob)
     put(token, "dev/app", "v1", manifest(b"{}", layer))
-    assert take(estate, "keeper", "lab") == 201
+    assert take(estate, "acme-owner", "lab") == 201
     keeper = estate.caller("keeper")
     assert keeper.api("GET", "/registries/dev/repositories").document["items"] == []
     assert keeper.v2("GET", "/v2/dev/app/manifests/v1").status == 404

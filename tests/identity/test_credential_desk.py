@@ -24,6 +24,8 @@ from chalicelib.identity.roles import EVERY_PROJECT, Role
 from chalicelib.identity.secret import is_generated, matches
 from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.forms import SUBJECT
+from chalicelib.registry.lifecycle_run import CARETAKER
+from chalicelib.wiring import COLLECTOR
 from tests.identity.memory import NOW, Clock, Credentials, Tenants
 
 TRUST = Trust("https://issuer.example", "ccr", "repo:acme/app:*", {"ref": "refs/heads/main"})
@@ -187,6 +189,14 @@ def test_an_id_is_had_once_in_the_whole_deployment(
         refused(Reason.CONFLICT, lambda: desk.create_trust(owner, "ci", "shop", grants("dev/*"), TRUST))
         == own
     )
+
+
+@pytest.mark.parametrize("agent", [CARETAKER.id, COLLECTOR.id])
+def test_nobody_is_called_as_the_deployment_is_in_the_audit_trail(
+    desk: CredentialDesk, owner: Credential, maintainer: Credential, agent: str
+) -> None:
+    assert agent in refused(Reason.INVALID, lambda: desk.create_user(owner, agent, {}))
+    assert agent in refused(Reason.INVALID, lambda: robot(desk, maintainer, agent))
 
 
 @pytest.mark.parametrize("expires", [NOW, NOW - 1, 0, -1, NOW + EXPIRY_LIMIT_SECONDS + 1])

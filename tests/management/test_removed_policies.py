@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import pytest
 
+from chalicelib.registry.emptying import Emptying
 from chalicelib.registry.policies import RETENTION, SOFT_LIMIT, Policy, repository_scope
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
-from tests.access.caller import Caller
+from tests.access.caller import Caller, basic
 from tests.management.direct_client import House
 
 IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -233,3 +234,45 @@ def test_a_policy_that_changes_while_it_is_removed_goes_as_it_is_by_then(
     place.deployment.removed_policies.remove(Repository("acme", place.repository))
     (kept,) = policies.all(scope)
     assert (kept.kind, kept.document["document"]) == ("removed-retention", {"days": 2})
+
+
+def _deleter(place: Place) -> Caller:
+    """A robot that may pull, push and delete there, and change no policy."""
+    grants = [{"pattern": f"{place.name}/*", "actions": ["pull", "push", "delete"]}]
+    document = {"kind": "robot", "id": f"{place.name}-ci", "project": "default", "grants": grants}
+    secret = place.ask("POST", "/credentials", document, status=201)["secret"]
+    return Caller(place.deployment, basic(document["id"], secret))
+
+
+def test_who_may_not_change_its_policies_does_not_take_them_away_with_the_repository(place: Place) -> None:
+    """Or it would make it anew without them."""
+    deleter, path = _deleter(place), f"/repositories/{place.name}%2Fapp"
+    place.push("latest")
+    place.set(place.repository)
+    refused = deleter.api("DELETE", path, None, {"force": "true"})
+    assert refused.status == 403
+    assert "immutable-tags, lifecycle, retention" in refused.document["detail"]
+    assert place.kinds(place.repository) == ALL
+    for kind in KINDS:
+        place.ask("DELETE", f"/policies/{place.name}%2Fapp/{kind}", status=204)
+    place.ask("DELETE", f"{path}/lifecycle", status=204)
+    assert deleter.api("DELETE", path, None, {"force": "true"}).status == 204
+
+
+def test_an_immutable_tag_that_comes_while_its_repository_is_emptied_stays(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleter = _deleter(place)
+    place.push("latest")
+    place.ask("PUT", f"/policies/{place.name}/immutable-tags", TAGS, status=200)
+    empty = Emptying.empty
+
+    def late(self: Emptying, *arguments: Any, **more: Any) -> int:
+        place.push("v1")
+        return empty(self, *arguments, **more)
+
+    monkeypatch.setattr(Emptying, "empty", late)
+    path = f"/repositories/{place.name}%2Fapp"
+    assert deleter.api("DELETE", path, None, {"force": "true"}).status == 204
+    tags = place.ask("GET", f"{path}/tags", status=200)["items"]
+    assert [one["tag"] for one in tags] == ["v1"]

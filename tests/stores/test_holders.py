@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from chalicelib.registry.holders import Holders
 from chalicelib.registry.manifests import Push
 from chalicelib.spec.digest import Digest
@@ -75,3 +77,20 @@ def test_the_plan_is_what_the_run_frees(late: Deployment, repository: Repository
     planned, _ = holders(late).due(repository.account, 10)
     assert sum(one.bytes for one in planned) == sum(map(len, contents_of(repository)))
     assert collect(late, repository.account).blobs == 3
+
+
+def test_indexes_nested_without_end_are_looked_at_as_far_as_a_request_may(
+    late: Deployment, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = contents_of(repository)
+    top = put_image(late, repository, contents, "bottom")
+    for number in range(8):
+        top = put_index(late, repository, top, f"level-{number}")
+    blob = Digest.of(contents[1])
+    told = holders(late).explain(repository.account, blob)
+    assert told
+    assert (len(told.holders), told.is_complete) == (9, True)
+    monkeypatch.setattr("chalicelib.registry.holders.STEPS_LIMIT", 5)
+    told = holders(late).explain(repository.account, blob)
+    assert told
+    assert (len(told.holders), told.is_complete, told.due) == (5, False, 0)

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from chalicelib.registry.changes import Charge
-from chalicelib.registry.reconcile import Reconciliation
+from chalicelib.registry.reconcile import Drift, Reconciliation
 from chalicelib.registry.uploads import Chunk
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -151,3 +151,21 @@ def test_usage_is_exact_after_repairs_beside_pushes(on_engines: Deployment, repo
             one.join()
     reconciliation(on_engines).run(account)
     assert counted(on_engines, account) == (sum(100 + number for number in range(12)), LIMIT)
+
+
+def test_an_account_that_fails_keeps_no_other_from_being_reconciled(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = sorted(f"account-{os.urandom(4).hex()}" for _ in range(3))
+    for one in accounts:
+        deployment.tenancy.create_account(one)
+    reconcile = Deployment.reconcile
+
+    def failing(self: Deployment, account: str) -> Drift:
+        if account == accounts[1]:
+            raise TimeoutError
+        return reconcile(self, account)
+
+    monkeypatch.setattr(Deployment, "reconcile", failing)
+    made = {drift.account for drift in deployment.reconcile_all()}
+    assert made.intersection(accounts) == {accounts[0], accounts[2]}
