@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint reference check package bench soak kill-test round-trip push-table session clean
+.PHONY: help run test lint reference check package templates bench soak kill-test round-trip push-table session clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,7 @@ lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts, generated documents
 	$(BIN)/lint-imports
 	$(BIN)/python -m ccr.reference --check
 	$(BIN)/python -m ccr.schemas --check
+	$(BIN)/python -m infra.templates --check
 
 reference: $(VENV)/dev.stamp ## write docs/reference.md and docs/schemas from the code
 	$(BIN)/python -m ccr.reference
@@ -31,6 +32,9 @@ reference: $(VENV)/dev.stamp ## write docs/reference.md and docs/schemas from th
 
 package: $(VENV)/dev.stamp ## build/package/package.zip for the functions: the same bytes for the same input; needs Python 3.13
 	@$(BIN)/python -m infra.packaging
+
+templates: $(VENV)/dev.stamp ## write infra/cloudformation and what infra/terraform reads from the code
+	$(BIN)/python -m infra.templates
 
 check: lint test ## what a change must pass
 

@@ -31,6 +31,11 @@ def build(machine: str, into: Path, wheels: Path) -> Path:
     compile_all(python, folder)
     target = into / ("package.zip" if machine == "arm64" else f"package-{machine}.zip")
     write_zip(folder, target)
+    edge = into / "edge"
+    edge.mkdir(exist_ok=True)
+    # Its handler is index.handler.
+    shutil.copy(ROOT / "infra" / "edge" / "origin-response.js", edge / "index.js")
+    write_zip(edge, into / "origin-response.zip")
     return target
 
 
