@@ -31,6 +31,14 @@ VARIABLES: Final = (
         "at least 32 random bytes in hexadecimal: signs tokens and upload capabilities; to rotate it, put "
         "the new one in front with a comma, and take the old one away an hour later",
     ),
+    Variable(
+        "CCR_TOKEN_KEY_SECRET",
+        "none",
+        "on AWS, the secret of Secrets Manager that has CCR_TOKEN_KEY, by ARN; read when a function starts",
+    ),
+    Variable(
+        "CCR_ORIGIN_SECRET_SECRET", "none", "on AWS, the secret that has CCR_ORIGIN_SECRET, in the same way"
+    ),
     Variable("CCR_ACCOUNT", "default", "the first account, and the one of `admin`"),
     Variable(
         "CCR_CREATE_ON_PUSH",

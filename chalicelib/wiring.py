@@ -7,6 +7,7 @@ import functools
 import logging
 import math
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -413,9 +414,25 @@ class Deployment:
         """Make the tables and the bucket where they are not there."""
         create_tables(self.dynamodb, self._tables)
         create_bucket(self._s3, self.settings)
+        self._open_account()
+
+    def _open_account(self) -> None:
         with contextlib.suppress(RefusedError):
             self.tenancy.create_account(self.settings.account)
         self.quota.usage(self.settings.account)
+
+    def open(self) -> dict[str, str]:
+        """The first account and its administrator, with the password if it is made now; tables are there."""
+        self._open_account()
+        if self.has_admin():
+            return {"username": ADMINISTRATOR}
+        password = secrets.token_urlsafe(18)
+        self.set_admin(password)
+        return {"username": ADMINISTRATOR, "password": password}
+
+    def known_to_the_edge(self, *, has_gateway: bool) -> dict[str, Any]:
+        """The key `edge` of its key value store."""
+        return edge.known_to_the_edge(self.settings, has_gateway=has_gateway)
 
     def has_admin(self) -> bool:
         return self.credentials.get(ADMINISTRATOR) is not None
@@ -455,12 +472,12 @@ class Deployment:
         self, event: Mapping[str, Any], handle: Callable[[Mapping[str, Any]], dict[str, Any]]
     ) -> dict[str, Any]:
         """Where the deployment has an edge, nobody gets past it."""
-        secrets = self.settings.origin_secrets
+        known = self.settings.origin_secrets
         try:
-            seen = edge.behind_edge(event, secrets)
+            seen = edge.behind_edge(event, known)
         except RegistryError as error:
             return edge.denied(error)
-        return edge.for_edge(handle(seen)) if secrets else handle(seen)
+        return edge.for_edge(handle(seen)) if known else handle(seen)
 
     def _handle(self, event: Mapping[str, Any], blocks: Iterable[bytes] | None) -> dict[str, Any]:
         with counted() as calls:
