@@ -66,3 +66,15 @@ def verifier(event: dict[str, Any], context: Any) -> None:
 def lifecycle(event: Any) -> None:
     """Carry out the lifecycle policies, as far as the time goes."""
     deployment.apply_lifecycle(event.context.get_remaining_time_in_millis() / 1000)
+
+
+@app.lambda_function(name="stream")
+def stream(event: dict[str, Any], context: Any) -> None:
+    """Tell of what one event of the outbox's stream says was put there."""
+    deployment.tell(event, context.get_remaining_time_in_millis() / 1000)
+
+
+@app.schedule("rate(1 minute)", name="tell")
+def tell(event: Any) -> None:
+    """Try again what is due, and tell of what no stream has led to."""
+    deployment.tell_all(event.context.get_remaining_time_in_millis() / 1000)

@@ -41,6 +41,7 @@ from chalicelib.management import (
     tenancy,
     undo,
     uploads,
+    webhooks,
 )
 from chalicelib.management.document import openapi
 from chalicelib.management.lifecycle_policy import rule_at
@@ -70,6 +71,7 @@ _ROUTERS: Final = (
     undo.router,
     policies.router,
     garbage.router,
+    webhooks.router,
 )
 _TURN: Final = threading.Lock()
 

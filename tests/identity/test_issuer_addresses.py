@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.openid import issuer_keys as module
 from chalicelib.openid.issuer_keys import DOCUMENT_LIMIT, IssuerKeys
+from chalicelib.outside import connection as module
 from tests.identity.issuer import DISCOVERY, JWKS, rsa_key, running_issuer, send
 
 PUBLIC, PUBLIC_6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
