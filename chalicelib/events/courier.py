@@ -49,6 +49,7 @@ class Courier:
     clock: Callable[[], float]
     schedule: tuple[int, ...] = SCHEDULE
     jitter: Callable[[], float] = random.random
+    lease: int = LEASE_SECONDS
 
     def deliver(self, queue: Queue, until: float = float("inf")) -> Outcome | None:
         """What is due in a queue, until one fails or `until` (epoch seconds); the last outcome.
@@ -58,14 +59,14 @@ class Courier:
         writer, outcome = secrets.token_hex(8), None
         while True:
             now = int(self.clock())
-            failures = self.queues.take(queue, writer, now, now + LEASE_SECONDS)
+            failures = self.queues.take(queue, writer, now, now + self.lease)
             if failures is None:
                 return outcome
             found = self.queues.read(queue, PAGE)
             if not found and self.queues.end(queue, writer):
                 return outcome
             for delivery in found:
-                if self.clock() >= min(until, now + LEASE_SECONDS / 2):
+                if self.clock() >= min(until, now + self.lease / 2):
                     break
                 outcome = self.target.send(queue.target, delivery.event)
                 failures = 0 if outcome.is_delivered else failures

@@ -91,10 +91,11 @@ class Payloads:
         return Payload("application/json", _json(said))
 
     def _resource(self, event: Event, tag: str) -> dict[str, Any]:
+        """What has no tag has its digest for one, there."""
         digest = str(event.data.get("digest", ""))
         at = f":{tag}" if tag else f"@{digest}"
-        resource = {"digest": digest, "resource_url": f"{self._host}/{event.repository}{at}"}
-        return {**resource, "tag": tag} if tag else resource
+        url = f"{self._host}/{event.repository}{at}"
+        return {"digest": digest, "tag": tag or digest, "resource_url": url}
 
     def docker_distribution(self, event: Event) -> Payload | None:
         action = _ACTIONS.get(event.type)

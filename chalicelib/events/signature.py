@@ -41,6 +41,14 @@ class WebhookKeys:
         """The current secret, as whoever checks signatures is given it. Raises LostKeyError."""
         return PREFIX + base64.b64encode(self.secret(webhook, webhook.secrets[0])).decode()
 
+    def token(self, webhook: Webhook) -> str:
+        """What receivers that know no signatures compare with; nobody gets the secret from it.
+
+        Raises LostKeyError.
+        """
+        mac = hmac.digest(self.secret(webhook, webhook.secrets[0]), b"authorization", "sha256")
+        return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
     def headers(self, webhook: Webhook, message: str, at: int, body: bytes) -> dict[str, str]:
         """One signature for each secret that is in force at `at` (epoch seconds). Raises LostKeyError."""
         living = [one for one in webhook.secrets if one.expires is None or one.expires > at]

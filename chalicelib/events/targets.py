@@ -8,7 +8,7 @@ from typing import Final
 
 from chalicelib.events.courier import Outcome
 from chalicelib.events.drain import BUS
-from chalicelib.events.payloads import Payloads
+from chalicelib.events.payloads import CLOUDEVENTS, Payloads
 from chalicelib.events.signature import LostKeyError, WebhookKeys
 from chalicelib.events.stores import Webhook, Webhooks
 from chalicelib.spec.cloud_events import Event
@@ -45,6 +45,8 @@ class WebhookTarget:
             return Outcome()
         try:
             signed = self.keys.headers(webhook, event.order, int(self.clock()), payload.body)
+            if webhook.format != CLOUDEVENTS:
+                signed["Authorization"] = self.keys.token(webhook)
         except LostKeyError:
             error = "its secret was derived from a key that is gone from CCR_TOKEN_KEY: rotate the secret"
             return Outcome(error=error, is_unreachable=True)

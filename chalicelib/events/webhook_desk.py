@@ -93,6 +93,10 @@ class WebhookDesk:
         after = self._put(rotated(before, fresh, int(self.clock()), overlap))
         return after, self.keys.shown(after)
 
+    def token(self, webhook: Webhook) -> str:
+        """Of one that was just made or rotated."""
+        return self.keys.token(webhook)
+
     def remove(self, webhook: Webhook) -> None:
         """What waits for it is told to nobody. Raises RefusedError (STALE)."""
         if not self.store.remove(webhook):

@@ -375,8 +375,9 @@ def _unknown(*, has_tried: bool = True) -> ProblemError:
 def _without_secret(answer: dict[str, Any]) -> dict[str, Any]:
     """A secret is shown once and stored nowhere: who lost the answer rotates it."""
     document = json.loads(answer["body"]) if answer.get("body") else None
-    if isinstance(document, dict) and "secret" in document:
-        document["secret"] = None
+    for name in ("secret", "authorization"):
+        if isinstance(document, dict) and name in document:
+            document[name] = None
     return {**answer, "body": json.dumps(document) if document is not None else ""}
 
 

@@ -171,7 +171,8 @@ def _webhook(desk: WebhookDesk, webhook: Webhook) -> WebhookOut:
 
 
 def _made(desk: WebhookDesk, webhook: Webhook, secret: str) -> WebhookMade:
-    return WebhookMade(**_webhook(desk, webhook).model_dump(), secret=secret)
+    shown = _webhook(desk, webhook).model_dump()
+    return WebhookMade(**shown, secret=secret, authorization=desk.token(webhook))
 
 
 def _page(found: list[Delivery], limit: int) -> Page[DeliveryOut]:

@@ -198,7 +198,7 @@ def _show_made(session: Session, answer: Answer, name: str) -> None:
     document: Document = answer.document
     if document.get("secret") is None and answer.is_replayed:
         session.secret(answer, name)
-    secret = (column("secret"),) if document.get("secret") else ()
+    secret = (column("secret"), column("authorization")) if document.get("secret") else ()
     session.show(answer, (*FIELDS, *secret))
     if secret and not session.is_json:
         print("\nThe secret is shown this once: the receiver checks signatures with it.")
