@@ -62,6 +62,10 @@ class WebhookMade(WebhookOut):
     secret: str | None = Field(
         description="whsec_..., of the Standard Webhooks specification; shown this once"
     )
+    authorization: str | None = Field(
+        description="the Authorization header of deliveries in the other formats, for receivers that know no "
+        "signatures; shown this once"
+    )
 
 
 class WebhookRotationIn(Strict):

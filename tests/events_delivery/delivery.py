@@ -93,11 +93,13 @@ class Run:
         while any(thread.is_alive() for thread in threads) or (
             not self.is_complete(changes) and time.monotonic() - began < patience
         ):
-            time.sleep(self.chance.uniform(0.2, 0.8))
             self.forge()
             if time.monotonic() - began < kill_seconds:
+                self.await_deliveries()
                 self.kill(self.chance.choice([TELLER, RECEIVER]))
                 findings.kills += 1
+            else:
+                time.sleep(0.1)
         findings.changes = sum(map(len, self.expected.values()))
         findings.seconds = time.monotonic() - began
         self.judge(findings, changes)
@@ -117,6 +119,17 @@ class Run:
         self.processes[name].kill()
         self.processes[name].join()
         self.start(name)
+
+    def await_deliveries(self) -> None:
+        """Who is killed before anything was begun proves nothing."""
+        before, end = self.arrived(), time.monotonic() + 5
+        while self.arrived() == before and time.monotonic() < end:
+            time.sleep(0.002)
+        time.sleep(self.chance.uniform(0, 0.1))
+
+    def arrived(self) -> int:
+        """Bytes."""
+        return sum((self.folder / hook).stat().st_size for hook in HOOKS if (self.folder / hook).exists())
 
     def stop(self) -> None:
         for process in self.processes.values():

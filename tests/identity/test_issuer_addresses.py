@@ -147,7 +147,7 @@ def test_a_document_is_read_to_its_limit_and_no_further(path: str) -> None:
 
 def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr(module, "SECONDS", 0.05)
+    monkeypatch.setattr("chalicelib.openid.issuer_keys.SECONDS", 0.05)
     monkeypatch.setattr(module.socket, "getaddrinfo", lambda *_, **__: go_on.wait(60) and [])
     try:
         with pytest.raises(OSError, match="within"):
