@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import secrets
 from collections.abc import Callable
@@ -90,7 +91,8 @@ class Courier:
         if failures >= len(self.schedule) and now - _since(delivery) >= sum(self.schedule):
             return self.queues.give_up(queue, done, writer)
         wait = self.schedule[min(failures, len(self.schedule) - 1)]
-        self.queues.retry(queue, done, writer, now + round(wait * (1 + JITTER * self.jitter())))
+        due = math.ceil(self.clock() + wait * (1 + JITTER * self.jitter()))
+        self.queues.retry(queue, done, writer, due)
         return False
 
 

@@ -59,7 +59,7 @@ def test_a_cloudevent_has_what_the_specification_requires() -> None:
 
 
 def test_harbor_has_one_resource_for_each_tag() -> None:
-    """https://goharbor.io/docs/2.12.0/working-with-projects/project-configuration/configure-webhooks/"""
+    """As its page on webhooks has it: payloads.py names it."""
     assert body(PUSH, "harbor") == {
         "type": "PUSH_ARTIFACT",
         "occur_at": 1700000000,
@@ -122,7 +122,7 @@ def test_harbor_is_warned_of_a_quota() -> None:
 
 
 def test_the_envelope_of_docker_distribution() -> None:
-    """https://distribution.github.io/distribution/about/notifications/"""
+    """As https://distribution.github.io/distribution/about/notifications/ has it."""
     payload = PAYLOADS.of(PUSH, "docker-distribution")
     assert payload is not None
     assert payload.content_type == "application/vnd.docker.distribution.events.v2+json"
