@@ -39,7 +39,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Whoever sent it was killed meanwhile.
+            self.close_connection = True
+            return
         path = self.path.strip("/")
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:

@@ -90,7 +90,7 @@ def test_a_name_is_resolved_once_and_connected_to_as_it_was_checked(names: Names
     ],
 )
 def test_a_setting_lets_named_hosts_or_this_machine_in(
-    names: Names, inside: set[str], host: str, address: str, allowed: bool
+    names: Names, inside: set[str], host: str, address: str, *, allowed: bool
 ) -> None:
     names.answers = [[address]]
     with pytest.raises(ConnectionRefusedError if allowed else PrivateAddressError):
