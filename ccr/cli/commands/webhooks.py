@@ -28,7 +28,7 @@ Repositories = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option(help="cloudevents, harbor or docker-distribution.", show_default=False),
+    typer.Option("--format", help="cloudevents, harbor or docker-distribution.", show_default=False),
 ]
 
 
