@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable
@@ -49,8 +50,7 @@ def matched(deploy: Callable[..., Deployment], rule: dict[str, Any]) -> tuple[Di
     deployment = deploy(event_bus=BUS)
     if BUS not in {bus["Name"] for bus in events.list_event_buses()["EventBuses"]}:
         events.create_event_bus(Name=BUS)
-    url = sqs.create_queue(QueueName="recipes")["QueueUrl"]
-    sqs.purge_queue(QueueUrl=url)
+    url = sqs.create_queue(QueueName=f"recipes-{os.urandom(4).hex()}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name="recipe", EventBusName=BUS, EventPattern=json.dumps(rule["EventPattern"]))
     events.put_targets(Rule="recipe", EventBusName=BUS, Targets=[{"Id": "1", "Arn": arn}])
