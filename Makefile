@@ -1,6 +1,8 @@
 # The same commands for people and CI. State of this machine: .venv, .venv-engines, .cache, .ccr.
 PYTHON ?= python3
 ENGINES ?= $(or $(CCR_ENGINES),embedded)
+# Of the soak: others each day, the same where it is said.
+SEED ?= $(shell date +%Y%m%d)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -38,9 +40,12 @@ bench: $(VENV)/dev.stamp ## measure pushes, pulls, requests and tokens, beside d
 	$(BIN)/python -m tests.benchmarks.push
 	$(BIN)/python -m tests.benchmarks.collection
 
-soak: $(VENV)/dev.stamp ## a million steps of everything beside its model, every mutation at length, 1,000 faulted pushes, collectors killed at random
-	CCR_PROPERTIES=long $(BIN)/python -m pytest -n auto tests/properties/test_everything.py tests/properties/test_pairs.py \
-		tests/properties/test_mutations.py tests/endpoints/test_faults.py
+soak: $(VENV)/dev.stamp ## a million steps of everything beside its model, 20,000 on moto and engines, 1,000 faulted pushes, collectors killed at random
+	CCR_SEED=$(SEED) CCR_PROPERTIES=long $(BIN)/python -m pytest -n auto -rP tests/properties/test_everything.py \
+		tests/properties/test_pairs.py tests/endpoints/test_faults.py
+	$(BIN)/python -m tests.properties.soak --backend moto --steps 10000 --seed $(SEED)
+	$(BIN)/python -m tests.properties.soak --backend embedded --steps 5000 --seed $(SEED)
+	$(BIN)/python -m tests.properties.soak --backend real --steps 5000 --seed $(SEED)
 	$(BIN)/python -m tests.engines.collection_soak --engines embedded --seconds 600
 	$(BIN)/python -m tests.engines.collection_soak --engines real --seconds 600
 

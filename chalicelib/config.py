@@ -126,6 +126,12 @@ VARIABLES: Final = (
         "5,300,1800,7200,18000,36000,36000",
         "after how many seconds a delivery is tried again; after the last of them it is given up",
     ),
+    Variable(
+        "CCR_RETENTION_COUNTED",
+        "on",
+        "off: what can be restored gives way to pushes that the account has no other room for, the oldest "
+        "first, where no policy says otherwise",
+    ),
     Variable("CCR_FAST_READS", "on", "off: read single rows through botocore instead of signing by hand"),
     Variable("CCR_DEBUG_BACKEND_CALLS", "off", "on: each answer says how many backend calls it took"),
 )
@@ -182,6 +188,7 @@ class Settings:
     webhook_http: bool = False
     webhook_inside: frozenset[str] = frozenset()
     webhook_retries: tuple[int, ...] = (5, 300, 1800, 7200, 18000, 36000, 36000)
+    retention_counted: bool = True
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -225,6 +232,7 @@ class Settings:
             webhook_http=_switch(environ, "CCR_WEBHOOK_HTTP", default=False),
             webhook_inside=_names(environ, "CCR_WEBHOOK_INSIDE"),
             webhook_retries=_retries(environ),
+            retention_counted=_switch(environ, "CCR_RETENTION_COUNTED", default=True),
         )
 
 

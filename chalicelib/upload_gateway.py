@@ -19,6 +19,7 @@ from chalicelib.aws.clients import (
 from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.tables import bind
 from chalicelib.aws.transactions import DynamoTransactions
+from chalicelib.aws.trash_store import DynamoTrashStore
 from chalicelib.aws.upload_store import DynamoUploadStore
 from chalicelib.aws.usage_store import DynamoUsageStore
 from chalicelib.config import GatewaySettings
@@ -28,7 +29,9 @@ from chalicelib.endpoints.forwarding import Registry
 from chalicelib.endpoints.gateway import GatewayServices, answer
 from chalicelib.identity.capability import Capabilities
 from chalicelib.registry.blobs import Blobs
+from chalicelib.registry.eviction import Eviction
 from chalicelib.registry.quota import Quota
+from chalicelib.registry.trash import Trash
 from chalicelib.registry.uploads import Uploads
 
 READY_SECONDS: Final = 5
@@ -48,9 +51,12 @@ class UploadGateway:
         reads = row_reads(self.settings, own, connection)
         self._sessions = DynamoUploadStore(tables, reads)
         objects = S3BlobStore(client, client, self.settings.bucket, signer(own, "s3"))
-        # It verifies, and never publishes: it looks whether there is room, and the registry function charges.
-        quota = Quota(DynamoUsageStore(tables, reads), lambda _: 0)
-        blobs = Blobs(DynamoLinkStore(tables, reads), objects, DynamoTransactions(connection, tables), quota)
+        # It verifies, and never publishes: it looks whether there is room, and the registry function makes it
+        # and charges.
+        links, transactions = DynamoLinkStore(tables, reads), DynamoTransactions(connection, tables)
+        eviction = Eviction(Trash(DynamoTrashStore(tables, reads), transactions), links)
+        quota = Quota(DynamoUsageStore(tables, reads), lambda _: 0, eviction=eviction)
+        blobs = Blobs(links, objects, transactions, quota)
         self._services = GatewayServices(
             uploads=Uploads(self._sessions, objects, objects, blobs, keys.blob_key),
             capabilities=Capabilities(settings.capability_keys),

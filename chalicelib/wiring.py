@@ -74,12 +74,14 @@ from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.changes import NOBODY, Actor
 from chalicelib.registry.discovery import Discovery
 from chalicelib.registry.emptying import Emptying
+from chalicelib.registry.eviction import Eviction
 from chalicelib.registry.lifecycle_rounds import LifecycleRounds, Round
 from chalicelib.registry.lifecycle_run import Lifecycle
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
 from chalicelib.registry.reconcile import Drift, Reconciliation
+from chalicelib.registry.removed_policies import RemovedPolicies
 from chalicelib.registry.retention import Retention
 from chalicelib.registry.soft_limits import SoftLimits
 from chalicelib.registry.staging import Staging
@@ -143,13 +145,15 @@ class Deployment:
         objects = self._objects = S3BlobStore(self._s3, public, settings.bucket, signer(own, "s3"))
         manifests = DynamoManifestStore(connection, self._tables, reads)
         tags = DynamoTagStore(self._tables, reads)
-        self.quota = Quota(DynamoUsageStore(self._tables, reads), self._limit_of, clock)
         links = DynamoLinkStore(self._tables, reads)
-        blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
         self.policies = DynamoPolicyStore(self._tables, reads)
-        retention = Retention(self.policies, settings.retention_days)
+        retention = Retention(self.policies, settings.retention_days, settings.retention_counted)
         trash_rows = DynamoTrashStore(self._tables, reads)
-        self.trash = Trash(trash_rows, transactions, retention.seconds, clock)
+        self.trash = Trash(trash_rows, transactions, retention.terms, clock)
+        eviction = Eviction(self.trash, links, clock=clock)
+        usages = DynamoUsageStore(self._tables, reads)
+        self.quota = Quota(usages, self._limit_of, clock, eviction)
+        blobs = Blobs(links, objects, transactions, self.quota, settings.grace_seconds, clock)
         self.history = DynamoHistoryStore(self._tables)
         self._stored = AwsStoredContent(self._tables, self._bucket)
         self.soft_limits = SoftLimits(self.policies, self._stored, transactions, clock)
@@ -182,7 +186,6 @@ class Deployment:
                 key_for=keys.manifest_key,
                 adopt=adoption.adopt if staged else None,
                 trash=self.trash,
-                policies=self.policies,
                 clock=clock,
             ),
             discovery=Discovery(manifests, tags, DynamoRepositoryStore(self._tables, reads)),
@@ -264,7 +267,12 @@ class Deployment:
 
     @property
     def _emptying(self) -> Emptying:
-        return Emptying(DynamoContentStore(self._tables), self.services.manifests, self.services.blobs)
+        services, content = self.services, DynamoContentStore(self._tables)
+        return Emptying(content, services.manifests, services.blobs, self.removed_policies)
+
+    @property
+    def removed_policies(self) -> RemovedPolicies:
+        return RemovedPolicies(self.policies, self.trash.terms, self.clock)
 
     def reconcile(self, account: str) -> Drift:
         """Put right what is counted of an account, and measure its soft limits."""
@@ -357,6 +365,7 @@ class Deployment:
             steps=Steps(transactions, self.quota.usage),
             shards=keys.SHARDS,
             account_of=keys.account_of,
+            settle=lambda account: self.quota.settle(account, transactions),
             grace=self.settings.grace_seconds,
             clock=self.clock,
         )

@@ -21,6 +21,7 @@ DynamoDB (`<prefix><table>`: hash key / range key):
     blobs         account / digest                     index idle: those that nothing may need
                                                        index account-storage_key: as S3 lists them
     trash         account/repository / digest          deleted manifests; index due
+                                                       index giving: account / when it was deleted
     buried        shard / storage key                  objects that no row names any more
     usage         account
     policies      account/registry or account/registry/repository or account#project / kind

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
+
 from chalicelib.aws.keys import repository_key
 from chalicelib.aws.reads import Reads
-from chalicelib.aws.rows import link_row
+from chalicelib.aws.rows import account_link, link_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import Link
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+BATCH: Final = 100
 
 
 class DynamoLinkStore:
@@ -23,7 +29,12 @@ class DynamoLinkStore:
 
     def blob(self, account: str, digest: Digest) -> Link | None:
         model = self._reads.get(self._tables.blobs, account, digest)
-        if model is None:
-            return None
-        digest, size, links = Digest(model.digest), int(model.size), int(model.links)
-        return Link(digest, size, model.storage_key, links, int(model.idle or 0))
+        return None if model is None else account_link(model)
+
+    def blobs(self, account: str, digests: Collection[Digest]) -> dict[Digest, Link]:
+        wanted, found = sorted(digests), dict[Digest, Link]()
+        for first in range(0, len(wanted), BATCH):
+            keys = [(self._tables.blobs, account, digest) for digest in wanted[first : first + BATCH]]
+            links = map(account_link, self._reads.get_many(keys))
+            found |= {link.digest: link for link in links}
+        return found

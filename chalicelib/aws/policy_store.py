@@ -11,7 +11,7 @@ from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.reads import Reads
 from chalicelib.aws.rows import policy_of
 from chalicelib.aws.tables import Tables
-from chalicelib.registry.policies import Policy, nearest, scopes
+from chalicelib.registry.policies import Policy, nearest, registry_scope, scopes
 from chalicelib.spec.reference import Repository
 
 
@@ -29,6 +29,14 @@ class DynamoPolicyStore:
     def of(self, repository: Repository, kind: str) -> Policy | None:
         found = self._reads.get_many([(self._table, scope, kind) for scope in scopes(repository)])
         return nearest([policy_of(model) for model in found])
+
+    def all(self, scope: str) -> list[Policy]:
+        return [policy_of(model) for model in self._table.query(scope, consistent_read=True)]
+
+    def scopes(self, account: str, registry: str) -> list[str]:
+        below = self._table.scope.startswith(f"{registry_scope(account, registry)}/")
+        found = self._table.scan(below, attributes_to_get=["scope"], consistent_read=True)
+        return sorted({model.scope for model in found})
 
     def put(self, policy: Policy) -> bool:
         table = self._table

@@ -41,7 +41,7 @@ FORMS: Final[Mapping[str, _Form]] = {
     "tags": _Form("repository", "tag", ("digest", "media_type", "size", "version", "moved")),
     "links": _Form("repository", "digest", ("size", "storage_key", "references", "touched", *_IDLE)),
     "blobs": _Form("account", "digest", ("size", "storage_key", "links", "kept", *_IDLE)),
-    "trash": _Form("repository", "digest", ("state", "held", "holds", "storage_key", "due")),
+    "trash": _Form("repository", "digest", ("state", "held", "holds", "storage_key", "due", "giving")),
     "history": _Form("repository", "move", ("digest",)),
     "usage": _Form("account", "", ("bytes", "free", "turn")),
     "buried": _Form("shard", "storage_key", ()),

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from chalicelib.aws.keys import repository_key, shard_of
+from chalicelib.aws.keys import repository_key, repository_of, shard_of
 from chalicelib.aws.tables import (
+    BlobModel,
     HistoryModel,
     LinkModel,
     ManifestModel,
@@ -18,7 +19,17 @@ from chalicelib.aws.tables import (
     UploadModel,
 )
 from chalicelib.registry.policies import Policy
-from chalicelib.registry.stores import Held, Link, ManifestRow, Part, TagMove, TagRow, TrashRow, UploadRow
+from chalicelib.registry.stores import (
+    GivingRow,
+    Held,
+    Link,
+    ManifestRow,
+    Part,
+    TagMove,
+    TagRow,
+    TrashRow,
+    UploadRow,
+)
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
@@ -68,12 +79,19 @@ def tag_row(model: TagModel) -> TagRow:
         media_type=model.media_type,
         size=int(model.size),
         version=int(model.version),
+        moved=microseconds(model.moved) if model.moved else 0,
     )
 
 
 def link_row(model: LinkModel) -> Link:
     digest, size, references = Digest(model.digest), int(model.size), int(model.references or 0)
     return Link(digest, size, model.storage_key, references, int(model.idle or 0))
+
+
+def account_link(model: BlobModel) -> Link:
+    """A blob as its account sees it."""
+    links, idle, kept = int(model.links), int(model.idle or 0), int(model.kept or 0)
+    return Link(Digest(model.digest), int(model.size), model.storage_key, links, idle, kept)
 
 
 def trash_model(table: type[TrashModel], repository: Repository, row: TrashRow) -> TrashModel:
@@ -96,6 +114,7 @@ def trash_model(table: type[TrashModel], repository: Repository, row: TrashRow) 
         reason=row.reason or None,
         shard=shard_of(row.digest),
         due=row.due,
+        giving=repository.account if row.gives_way else None,
     )
 
 
@@ -117,7 +136,16 @@ def trash_row(model: TrashModel) -> TrashRow:
         due=int(model.due),
         deleted_by=model.deleted_by or "",
         reason=model.reason or "",
+        gives_way=bool(model.giving),
     )
+
+
+def giving_row(model: TrashModel) -> GivingRow:
+    """What it keeps: of one that is on its way out, what is left."""
+    held = _held(model.holds or "")
+    blobs = tuple(one.digest for one in held if not one.is_manifest)[: int(model.held or 0)]
+    children = tuple(one.digest for one in held if one.is_manifest)
+    return GivingRow(repository_of(model.repository), Digest(model.digest), blobs, children)
 
 
 def tag_move(model: HistoryModel) -> TagMove:

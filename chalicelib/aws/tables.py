@@ -102,6 +102,17 @@ class DueTrashIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     due = NumberAttribute(range_key=True)
 
 
+class GivingTrashIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Deleted manifests that give way to pushes, of an account, by when they were deleted."""
+
+    class Meta:
+        index_name = "giving"
+        projection = IncludeProjection(["state", "held", "holds"])
+
+    giving = UnicodeAttribute(hash_key=True)
+    deleted = NumberAttribute(range_key=True)
+
+
 class ExpiryIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     """Upload sessions of both kinds by when they end."""
 
@@ -237,6 +248,8 @@ class BlobModel(Model):
 
 
 class TrashModel(Model):
+    """`giving` is its account where it gives way, and else not there."""
+
     repository = UnicodeAttribute(hash_key=True)
     digest = UnicodeAttribute(range_key=True)
     media_type = UnicodeAttribute()
@@ -253,7 +266,9 @@ class TrashModel(Model):
     reason = UnicodeAttribute(null=True)
     shard = UnicodeAttribute()
     due = NumberAttribute()
+    giving = UnicodeAttribute(null=True)
     by_due = DueTrashIndex()
+    by_giving = GivingTrashIndex()
 
 
 class HistoryModel(Model):

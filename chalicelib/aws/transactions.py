@@ -256,11 +256,14 @@ class _Items:
             media_type=row.media_type,
             size=row.size,
             version=row.version,
-            moved=self._now(),
+            moved=max(self._now(), of_microseconds(row.moved)),
         )
         if change.previous is None:
             return Put(model, table.tag.does_not_exist())
-        return Put(model, table.digest == change.previous)
+        condition: Condition = table.digest == change.previous
+        if change.since is not None:
+            condition &= table.moved == of_microseconds(change.since)
+        return Put(model, condition)
 
     def remove_tag(self, change: RemoveTag) -> Delete:
         table = self._tables.tags
@@ -360,7 +363,11 @@ class _Items:
         actions = [table.links.add(change.links)] if change.links or not change.kept else []
         if change.kept:
             actions.append(table.kept.add(change.kept))
-        actions += self._mark(table, change.digest, is_idle=min(change.links, change.kept) < 0)
+        if change.is_shared:
+            condition &= (table.links > -change.links) | (table.kept > -change.kept)
+            actions.append(table.version.add(1))
+        else:
+            actions += self._mark(table, change.digest, is_idle=min(change.links, change.kept) < 0)
         return Update(table(change.account, change.digest), actions, condition)
 
     def settle_blob(self, change: SettleBlob) -> Update:
@@ -371,8 +378,10 @@ class _Items:
 
     def remove_blob(self, change: RemoveBlob) -> Delete:
         table = self._tables.blobs
-        unused = (table.links == 0) & (table.kept.does_not_exist() | (table.kept == 0))
-        same = (table.storage_key == change.storage_key) & (table.idle == change.idle)
+        kept = table.kept == change.kept
+        unused = (table.links == 0) & (kept if change.kept else table.kept.does_not_exist() | kept)
+        marked = table.idle == change.idle if change.idle else table.idle.does_not_exist()
+        same = (table.storage_key == change.storage_key) & marked
         return Delete(table(change.account, change.digest), unused & same)
 
     def charge(self, change: Charge) -> Update:
@@ -408,26 +417,29 @@ class _Items:
             actions += [table.tags.set(json.dumps(row.tags)), table.deleted.set(row.deleted)]
             actions += [table.deleted_by.set(row.deleted_by), table.reason.set(row.reason)]
             # Those of the manifest that goes now.
-            key = row.storage_key
+            key, account = row.storage_key, change.repository.account
             actions.append(table.storage_key.remove() if key is None else table.storage_key.set(key))
+            actions.append(table.giving.set(account) if row.gives_way else table.giving.remove())
         # Should whoever releases it die, the collector goes on.
         due = None if row is None else row.due
         if state == RELEASING:
             due = self._second() + RELEASE_SECONDS
         if due is not None:
             actions.append(table.due.set(due))
-        condition = self._lies(change.before, change.due)
+        condition = self._lies(change)
         return Update(table(repository_key(change.repository), change.digest), actions, condition)
 
     def remove_trash(self, change: RemoveTrash) -> Delete:
         model = self._tables.trash(repository_key(change.repository), change.digest)
-        return Delete(model, self._lies(change.before, change.due))
+        return Delete(model, self._lies(change))
 
-    def _lies(self, before: tuple[str, int], due: int | None) -> Condition:
+    def _lies(self, change: MoveTrash | RemoveTrash) -> Condition:
         table = self._tables.trash
-        state, held = before
+        state, held = change.before
         condition: Condition = (table.state == state) & (table.held == held)
-        return condition if due is None else condition & (table.due == due)
+        if change.due is not None:
+            condition &= table.due == change.due
+        return condition & table.giving.exists() if change.gives_way else condition
 
     def tell_move(self, change: TellMove) -> Put:
         move = change.move

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from chalicelib.aws.keys import repository_key
 from chalicelib.aws.reads import Reads
-from chalicelib.aws.rows import tag_move, trash_row
+from chalicelib.aws.rows import giving_row, tag_move, trash_row
 from chalicelib.aws.tables import Tables
-from chalicelib.registry.stores import TagMove, TrashRow
+from chalicelib.registry.stores import STAGING, GivingRow, TagMove, TrashRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
+
+PAGE: Final = 100
 
 
 class DynamoTrashStore:
@@ -32,6 +37,11 @@ class DynamoTrashStore:
             limit=limit,
         )
         return [trash_row(model) for model in results]
+
+    def giving(self, account: str) -> Iterator[GivingRow]:
+        """An index: what just changed may be as it was."""
+        found = self._tables.trash.by_giving.query(account, page_size=PAGE)
+        return (giving_row(model) for model in found if model.state != STAGING)
 
 
 class DynamoHistoryStore:

@@ -32,18 +32,6 @@ class DynamoUsageStore:
         except PutError as error:
             check_lost(error)
 
-    def limit(self, account: str, limit: int) -> Usage | None:
-        table: Any = self._tables.usage
-        while (before := self.get(account)) is not None and before.limit != limit:
-            model = table(account)
-            # The sum of the two is the limit, so this holds for as long as it is `before.limit`.
-            same = (table.bytes == before.bytes) & (table.free == before.free)
-            try:
-                model.update([table.free.set(limit - before.bytes)], condition=same)
-            except UpdateError as error:
-                check_lost(error)
-        return before
-
     def many(self, accounts: Sequence[str]) -> dict[str, Usage]:
         if not accounts:
             return {}

@@ -15,7 +15,7 @@ import re
 import string
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
@@ -24,6 +24,7 @@ from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver, Respo
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 
 from chalicelib.identity.audit import Record
 from chalicelib.identity.grants import Principal
@@ -194,7 +195,8 @@ class ManagementApi:
             for router in _ROUTERS:
                 router.api_resolver = self._app
             self._app.append_context(services=self._services, caller=caller)  # type: ignore[no-untyped-call]
-            return self._app.resolve(plain, object())  # type: ignore[arg-type]
+            answer = self._app.resolve(plain, object())  # type: ignore[arg-type]
+        return _worked(answer, caller.later[0]) if caller.later else answer
 
     def _still(self, caller: Caller) -> Caller:
         """As the credential is now: those before in the turn may have taken it away. Raises ProblemError."""
@@ -220,6 +222,15 @@ class ManagementApi:
             caller.told,
         )
         self._services.trail.write(record)
+
+
+def _worked(answer: dict[str, Any], work: Callable[[], BaseModel]) -> dict[str, Any]:
+    """With what is done while others have their turn."""
+    try:
+        return {**answer, "body": work().model_dump_json()}
+    except Exception:  # noqa: BLE001 - as the resolver answers it
+        _LOG.exception("unexpected error")
+        return _as_event(_failed())
 
 
 def document() -> dict[str, Any]:
@@ -265,9 +276,13 @@ def _resolver() -> LambdaFunctionUrlResolver:
     @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def unexpected(error: Exception) -> Response[str]:
         _LOG.error("unexpected error", exc_info=error)
-        return problem(500, "the registry failed to answer; try again")
+        return _failed()
 
     return app
+
+
+def _failed() -> Response[str]:
+    return problem(500, "the registry failed to answer; try again")
 
 
 def _document_of(app: LambdaFunctionUrlResolver) -> object:

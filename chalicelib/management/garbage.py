@@ -19,6 +19,7 @@ from chalicelib.identity.roles import EVERY_PROJECT, READ, WRITE_PROJECT
 from chalicelib.management.forms import DIGEST
 from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.services import answered, caller_of, moment, services_of
+from chalicelib.registry.collection import Freed
 from chalicelib.spec.digest import Digest
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -96,9 +97,15 @@ def run_collection() -> Response[CollectionMade]:
     """Free what nothing of the account needs any more, for 20 seconds at the most."""
     services, caller = services_of(router.context), caller_of(router.context)
     _require(caller.credential.may(WRITE_PROJECT), "collect garbage of this account")
-    report = services.collect(caller.credential.account, SECONDS, caller.actor)
-    freed = _freed(report.of(caller.credential.account))
-    return answered(CollectionMade(**freed, complete=report.is_complete), status=201)
+    account, actor = caller.credential.account, caller.actor
+
+    def collect() -> CollectionMade:
+        report = services.collect(account, SECONDS, actor)
+        return CollectionMade(**_freed(report.of(account)), complete=report.is_complete)
+
+    # Nobody waits for their turn meanwhile.
+    caller.later.append(collect)
+    return answered(CollectionMade(**_freed(Freed()), complete=False), status=201)
 
 
 @router.get("/collections", tags=["collections"])

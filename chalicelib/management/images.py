@@ -22,9 +22,9 @@ from chalicelib.management.models import AuditOut, Moment, PromotionIn, Promotio
 from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.problems import ProblemError
 from chalicelib.management.services import answered, caller_of, epoch, pages, services_of
-from chalicelib.management.tenancy import RegistryPath, seen_registry
+from chalicelib.management.tenancy import RegistryPath, seen_registry, told_policies
 from chalicelib.registry.immutability import immutable_by
-from chalicelib.registry.policies import IMMUTABLE_TAGS
+from chalicelib.registry.policies import IMMUTABLE_TAGS, repository_scope
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name, check_tag, parse_reference
@@ -93,7 +93,10 @@ def delete_repository(
     force: Annotated[bool, Query()] = False,  # noqa: FBT002
     purge: Annotated[bool, Query()] = False,  # noqa: FBT002
 ) -> Response[None]:
-    """Refused (409) while it holds images, unless forced; those can be restored, unless it is purged."""
+    """Refused (409) while it holds images, unless forced; those can be restored, unless it is purged.
+
+    Its policies go with it, and come back with the first image that is restored.
+    """
     services, caller = services_of(router.context), caller_of(router.context)
     found = _seen(repository, PULL)
     if DELETE not in actions_on(caller.credential, found):
@@ -103,9 +106,12 @@ def delete_repository(
             Reason.CONFLICT, f"the repository {found.name!r} holds images: force, or delete those"
         )
     _check_immutable(found)
+    if found.name != found.registry:
+        caller.told["policies"] = told_policies(repository_scope(found))
     services.emptying.empty(found, caller.actor)
     if purge:
         services.undo.purge_all(found)
+        services.emptying.policies.forget(found)
     return Response(204)
 
 

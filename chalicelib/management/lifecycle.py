@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from pydantic import BaseModel, BeforeValidator, Field
 
 from chalicelib.identity.grants import DELETE, PULL
-from chalicelib.identity.refusals import Reason, RefusedError, not_found, stale
+from chalicelib.identity.refusals import Reason, RefusedError, not_found
 from chalicelib.identity.roles import WRITE_REGISTRY
 from chalicelib.identity.tenancy import Registry
 from chalicelib.management.forms import as_whole
@@ -23,13 +23,13 @@ from chalicelib.management.lifecycle_policy import LifecyclePolicyIn, Rule
 from chalicelib.management.models import Moment, Strict
 from chalicelib.management.services import answered, caller_of, epoch, moment, services_of
 from chalicelib.management.tenancy import RegistryPath, seen_registry
+from chalicelib.management.versioned_policies import VersionedPolicy
 from chalicelib.registry.lifecycle import LifecyclePolicy, Verdict
 from chalicelib.registry.lifecycle_run import Outcome
-from chalicelib.registry.policies import LIFECYCLE, Policy, registry_scope, repository_scope
+from chalicelib.registry.policies import LIFECYCLE, registry_scope, repository_scope
 from chalicelib.spec.reference import Repository, check_name
 
 router = Router()  # type: ignore[no-untyped-call]
-WHAT: Final = "lifecycle policy"
 # A request holds the turn of the management API: who has more to run asks again.
 RUN_SECONDS: Final = 5
 ITEMS_LIMIT: Final = 1000
@@ -86,6 +86,11 @@ class _Place:
         if self.repository:
             return repository_scope(self.repository)
         return registry_scope(self.registry.account, self.registry.name)
+
+    @property
+    def policy(self) -> VersionedPolicy:
+        """Its own."""
+        return VersionedPolicy(router.context, self.scope, LIFECYCLE, self.name)
 
     def repositories(self, action: str) -> Iterator[Repository]:
         """Those that the caller may do that with, by name."""
@@ -184,44 +189,25 @@ def _check_may_change(place: _Place, what: str) -> None:
         raise RefusedError(Reason.FORBIDDEN, f"this credential may not {what}")
 
 
-def _found(place: _Place) -> Policy | None:
-    """Its own."""
-    return services_of(router.context).lifecycle.policies.get(place.scope, LIFECYCLE)
-
-
 def _describe(place: _Place) -> Response[LifecyclePolicyOut]:
-    found = _found(place)
+    found = place.policy.find()
     if found is not None:
         return answered(_out(place.name, found.document), version=found.version)
-    outer = place.repository and _found(_Place(place.registry))
+    outer = place.repository and _Place(place.registry).policy.find()
     if not outer:
-        raise not_found(WHAT, place.name)
+        raise not_found(place.policy.what, place.name)
     return answered(_out(place.registry.name, outer.document, inherited=True))
 
 
 def _set(place: _Place, policy: LifecyclePolicyIn) -> Response[LifecyclePolicyOut]:
     _check_may_change(place, "set its lifecycle policy")
-    services, caller = services_of(router.context), caller_of(router.context)
-    before = _found(place)
-    version = before.version if before else 0
-    caller.check_version(WHAT, place.name, version)
     document = policy.document()
-    caller.told["policy"] = document
-    if not services.lifecycle.policies.put(Policy(place.scope, LIFECYCLE, document, version + 1)):
-        raise stale(WHAT, place.name)
-    return answered(_out(place.name, document), version=version + 1)
+    return answered(_out(place.name, document), version=place.policy.put(document))
 
 
 def _remove(place: _Place) -> Response[None]:
     _check_may_change(place, "remove its lifecycle policy")
-    services, caller = services_of(router.context), caller_of(router.context)
-    before = _found(place)
-    if before is None:
-        raise not_found(WHAT, place.name)
-    caller.check_version(WHAT, place.name, before.version)
-    caller.told["policy"] = None
-    if not services.lifecycle.policies.remove(before):
-        raise stale(WHAT, place.name)
+    place.policy.remove()
     return Response(204)
 
 
@@ -231,7 +217,7 @@ def _preview(place: _Place, asked: PreviewIn) -> PreviewOut:
     at = int(services.lifecycle.clock()) if at is None else at
     tried = LifecyclePolicy.of(asked.policy.document()) if asked.policy else None
     if tried is None and place.repository and services.lifecycle.policy(place.repository) is None:
-        raise not_found(WHAT, place.name)
+        raise not_found(place.policy.what, place.name)
     found = list(islice(_verdicts(place, at, tried, asked), asked.limit + 1))
     kept = found[: asked.limit]
     following = f"{kept[-1][0]} {kept[-1][1].key}" if len(found) > asked.limit else ""

@@ -64,6 +64,11 @@ class AccountOut(BaseModel):
     limit_bytes: int
     used_bytes: int
     used_percent: int = Field(description="of the limit, rounded down; above 100 after the limit was lowered")
+    gives_way_bytes: int | None = Field(
+        default=None,
+        description="of what is used: deleted images that go where a push needs their room; null in lists, "
+        "for it takes a look at each of them",
+    )
     created: datetime
 
 

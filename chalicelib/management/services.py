@@ -97,6 +97,9 @@ class Caller:
     secret: Secret | None = None
     # What the audit trail is to say of the operation.
     told: dict[str, Any] = field(default_factory=dict, compare=False)
+    # What takes long, and needs nothing of the request: it is done once the next request has its turn, and
+    # what it makes is the body of the answer.
+    later: list[Callable[[], BaseModel]] = field(default_factory=list, compare=False)
 
     @property
     def actor(self) -> Actor:

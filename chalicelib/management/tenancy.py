@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -38,6 +38,7 @@ from chalicelib.management.services import (
     pages,
     services_of,
 )
+from chalicelib.registry.policies import project_scope, registry_scope
 from chalicelib.registry.stores import Usage
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -87,7 +88,9 @@ def create_account(account: AccountIn) -> Response[AccountMade]:
 @router.get("/accounts/<account>", tags=["accounts"])
 def describe_account(account: NamePath) -> Response[AccountOut]:
     found = seen_account(account)
-    return answered(_account(found), version=found.version)
+    out = _account(found)
+    out.gives_way_bytes = services_of(router.context).quota.gives_way(account)
+    return answered(out, version=found.version)
 
 
 @router.patch("/accounts/<account>", tags=["accounts"])
@@ -166,6 +169,7 @@ def delete_project(project: NamePath) -> Response[None]:
     require(caller.credential.may(WRITE_PROJECT, project), "delete this project")
     caller.check_version("project", project, before.version)
     services.tenancy.delete_project(before)
+    services.emptying.policies.remove_scope(project_scope(before.account, before.name))
     services.desk.forget_project(before.account, before.name)
     return Response(204)
 
@@ -264,7 +268,7 @@ def change_registry(registry: RegistryPath, change: RegistryChange) -> Response[
 def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = False) -> Response[None]:  # noqa: FBT002
     """Refused (409) while it holds images, unless forced. Its name is this account's for 30 days more.
 
-    The robot named after it goes with it, and so do the grants of others on it.
+    The robot named after it goes with it, and so do the grants of others on it, and its policies.
     """
     services, caller = services_of(router.context), caller_of(router.context)
     before = seen_registry(registry)
@@ -276,6 +280,7 @@ def delete_registry(registry: RegistryPath, force: Annotated[bool, Query()] = Fa
     if holding is not None and not force:
         message = f"the registry {registry!r} still holds {holding.name!r}: delete it, or force"
         raise RefusedError(Reason.CONFLICT, message)
+    caller.told["policies"] = told_policies(registry_scope(account, registry))
     deleting = services.tenancy.begin_deletion(before)
     services.desk.forget_registry(deleting)
     services.emptying.empty_registry(account, registry, caller.actor)
@@ -344,6 +349,11 @@ def _user(id_: str) -> Credential:
     if user is None or user.account != by.account or user.kind is not Kind.USER:
         raise not_found("user", id_)
     return user
+
+
+def told_policies(scope: str) -> dict[str, Any]:
+    """What the audit trail keeps of them as they go."""
+    return {one.kind: one.document for one in services_of(router.context).policies.all(scope)}
 
 
 def require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
@@ -76,14 +78,15 @@ def restore(repository: RepositoryPath, restoration: RestorationIn) -> Response[
     """A deleted image with its tags and, of an index, what it names. May be asked again."""
     services, caller = services_of(router.context), caller_of(router.context)
     found = _allowed(repository, "restore in this repository, which takes push and delete", PUSH, DELETE)
-    restored = services.undo.restore(
-        found,
-        Digest.parse(restoration.digest),
-        tags=restoration.tags,
-        actor=caller.actor,
-        force=restoration.force,
-        referrers=restoration.referrers,
-    )
+    with _coming_back(found):
+        restored = services.undo.restore(
+            found,
+            Digest.parse(restoration.digest),
+            tags=restoration.tags,
+            actor=caller.actor,
+            force=restoration.force,
+            referrers=restoration.referrers,
+        )
     out = _restored(restored)
     caller.told.update(digest=out.digest, tags=out.tags, left=out.left)
     return answered(out, status=201)
@@ -127,6 +130,7 @@ def describe_tag(
         action=named.action,
         state=named.state,
         until=moment(named.due) if named.due else None,
+        gives_way=named.gives_way,
     )
 
 
@@ -138,15 +142,16 @@ def roll_back(repository: RepositoryPath, tag: TagPath, rollback: RollbackIn) ->
     if sum(one is not None for one in (rollback.back, rollback.digest, rollback.at)) > 1:
         raise ProblemError(422, "a rollback goes by `back`, by `digest` or by `at`: one of them")
     second = epoch(rollback.at)
-    restored = services.undo.rollback(
-        found,
-        check_tag(tag),
-        back=rollback.back or 1,
-        digest=Digest.parse(rollback.digest) if rollback.digest else None,
-        at=None if second is None else second * 1000 + 999,
-        actor=caller.actor,
-        may_restore=DELETE in actions_on(caller.credential, found),
-    )
+    with _coming_back(found):
+        restored = services.undo.rollback(
+            found,
+            check_tag(tag),
+            back=rollback.back or 1,
+            digest=Digest.parse(rollback.digest) if rollback.digest else None,
+            at=None if second is None else second * 1000 + 999,
+            actor=caller.actor,
+            may_restore=DELETE in actions_on(caller.credential, found),
+        )
     caller.told.update(digest=restored.digest, tags=list(restored.tags))
     return _restored(restored)
 
@@ -170,6 +175,16 @@ def delete_many(repository: RepositoryPath, deletion: DeletionIn) -> DeletionOut
         items = services.deletion.run(found, items, caller.actor, force=deletion.force)
     out = [_deleted(one) for one in items]
     return DeletionOut(dry_run=deletion.dry_run, items=out, more=len(planned) - len(items))
+
+
+@contextmanager
+def _coming_back(repository: Repository) -> Iterator[None]:
+    """With a repository that was deleted its policies come back."""
+    services = services_of(router.context)
+    is_there = services.repositories.exists(repository)
+    yield
+    if not is_there:
+        services.emptying.policies.bring_back(repository)
 
 
 def check_may_force(repository: Repository) -> None:
@@ -218,6 +233,7 @@ def _trash(row: TrashRow) -> TrashOut:
         deleted_by=row.deleted_by,
         reason=row.reason,
         until=moment(row.due),
+        gives_way=row.gives_way,
     )
 
 

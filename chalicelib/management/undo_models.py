@@ -27,6 +27,7 @@ class TrashOut(BaseModel):
     deleted_by: str
     reason: str
     until: datetime = Field(description="it can be restored so long")
+    gives_way: bool = Field(description="it is not counted, and goes before that where a push needs its room")
 
 
 class RestorationIn(Strict):
@@ -62,6 +63,7 @@ class NamedOut(BaseModel):
     action: str
     state: str = Field(description="live, restorable, gone; '' where it named nothing")
     until: datetime | None = Field(description="of what is restorable")
+    gives_way: bool = Field(description="of what is restorable: until a push needs its room, and no longer")
 
 
 class RollbackIn(Strict):
@@ -113,4 +115,9 @@ class ImmutableTagsDocument(Strict):
 class RetentionDocument(Strict):
     days: Annotated[int, Field(ge=0, le=365), BeforeValidator(as_whole)] = Field(
         description="how long what is deleted can be restored; 0: nothing is kept"
+    )
+    counted: bool | None = Field(
+        default=None,
+        description="false: what is kept gives way to pushes that the account has no other room for, the "
+        "oldest first; null: as the deployment has it, CCR_RETENTION_COUNTED",
     )

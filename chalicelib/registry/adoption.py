@@ -110,18 +110,12 @@ class Adoption:
             is_published = self.blobs.publish(one.repository, link, EndUpload(one.session, _WRITER))
         except RegistryError as error:
             if is_exceeded(error):
-                self._end(row, one)
+                self._drop(one, row)
             raise
         if not is_published:
             return self._has(one)
         self.uploads.delete_bytes(row)
         return True
-
-    def _end(self, row: UploadRow, one: Staged) -> None:
-        """There is no room for it: keep nothing of it, unless somebody beside this one has published it."""
-        if not self.blobs.transactions.write([EndUpload(one.session, _WRITER)]):
-            self.uploads.delete_bytes(row)
-            self.blobs.objects.delete(one.key)
 
     def _has(self, one: Staged) -> bool:
         """Whether somebody else was first."""

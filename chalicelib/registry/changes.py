@@ -76,11 +76,14 @@ class CountLink:
 
 @dataclass(frozen=True, slots=True)
 class PutTag:
-    """Holds if the tag still names `previous` (None: is not there)."""
+    """Holds if the tag still names `previous` (None: is not there), since `since` (epoch microseconds) where
+    that is given.
+    """
 
     repository: Repository
     row: TagRow
     previous: Digest | None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,8 @@ class PutBlob:
 @dataclass(frozen=True, slots=True)
 class CountBlob:
     """Adds to the links of a blob, and to the deleted manifests that keep it; marks it idle where it takes
-    away. Holds if the account has it, under `storage_key` where given.
+    away. Holds if the account has it, under `storage_key` where given. With `is_shared` its mark stays as it
+    is, and something else must link or keep it too: whoever is the last of them marks it.
     """
 
     account: str
@@ -201,6 +205,7 @@ class CountBlob:
     links: int = 0
     storage_key: str | None = None
     kept: int = 0
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +219,15 @@ class SettleBlob:
 
 @dataclass(frozen=True, slots=True)
 class RemoveBlob:
-    """Holds if no repository links the blob, nothing deleted keeps it, nor did since `idle`, and it is stored
-    under `storage_key`.
+    """Holds if no repository links the blob, exactly `kept` deleted manifests keep it, which go in the same
+    transaction, no others did since `idle` (0: it has no mark), and it is stored under `storage_key`.
     """
 
     account: str
     digest: Digest
     storage_key: str
     idle: int
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +279,7 @@ class PutTrash:
 class MoveTrash:
     """From one (state, held) to another; `row` says the rest where its manifest is deleted now.
 
-    Holds if it is in the first, and due at `due` where that is given.
+    Holds if it is in the first, due at `due` where that is given, and gives way where `gives_way`.
     """
 
     repository: Repository
@@ -282,16 +288,18 @@ class MoveTrash:
     after: tuple[str, int]
     row: TrashRow | None = None
     due: int | None = None
+    gives_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveTrash:
-    """Holds if it is in `before`, and due at `due` where that is given."""
+    """Holds if it is in `before`, due at `due` where that is given, and gives way where `gives_way`."""
 
     repository: Repository
     digest: Digest
     before: tuple[str, int]
     due: int | None = None
+    gives_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

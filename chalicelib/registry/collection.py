@@ -14,25 +14,15 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from chalicelib.registry.blobs import GRACE_SECONDS
-from chalicelib.registry.changes import (
-    BuryObject,
-    Charge,
-    CountBlob,
-    RemoveBlob,
-    RemoveLink,
-    SettleBlob,
-    SettleLink,
-)
+from chalicelib.registry.changes import CountBlob, RemoveLink, SettleBlob, SettleLink
 from chalicelib.registry.expiry import Expiry
 from chalicelib.registry.staging import Staging
-from chalicelib.registry.steps import Step, Steps
-from chalicelib.registry.stores import LIVE, RELEASING, ManifestStore
+from chalicelib.registry.steps import URL_SECONDS, Step, Steps, blob_removal
+from chalicelib.registry.stores import LIVE, RELEASING, Link, ManifestStore
 from chalicelib.registry.trash import Trash
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
-# URLs that were given out for the bytes are good for a third of this.
-URL_SECONDS: Final = 3600
 STAGED_SECONDS: Final = 24 * 3600
 RELEASING_SECONDS: Final = 600
 # Of one run: then something is wrong that the next run may not meet.
@@ -163,6 +153,8 @@ class Collector:
     steps: Steps
     shards: str
     account_of: Callable[[str], str]
+    # Of an account whose bytes were freed: brings its level in line, and never raises.
+    settle: Callable[[str], object]
     grace: int = GRACE_SECONDS
     url_seconds: int = URL_SECONDS
     clock: Callable[[], float] = time.time
@@ -170,12 +162,19 @@ class Collector:
     def run(self, until: float, account: str | None = None) -> Report:
         """Free what is due, of one account or of all, until the clock says `until`."""
         run = _Run(until, account)
+        run.report.is_complete = self._run(run)
+        for owner, freed in run.report.accounts.items():
+            if freed.bytes:
+                self.settle(owner)
+        return run.report
+
+    def _run(self, run: _Run) -> bool:
+        """False: it did not come to the end of every list."""
         for shard in random.sample(self.shards, len(self.shards)):
             for pages, work in self._lists(shard):
                 if not self._work(run, pages, work):
-                    run.report.is_complete = False
-                    return run.report
-        return run.report
+                    return False
+        return True
 
     def _lists(self, shard: str) -> Iterator[tuple[Callable[[], Pages], Work]]:
         """In the order in which one makes work for the next."""
@@ -302,8 +301,7 @@ def _link_settling(one: IdleLink) -> Step:
 
 
 def _blob_removal(one: IdleBlob) -> Step:
-    removal = RemoveBlob(one.account, one.digest, one.storage_key, one.idle)
-    return Step(one, (removal, Charge(one.account, -one.size), BuryObject(one.storage_key)))
+    return blob_removal(one.account, Link(one.digest, one.size, one.storage_key, idle=one.idle), one)
 
 
 def _blob_settling(one: IdleBlob) -> Step:

@@ -1,4 +1,4 @@
-"""Emptying a repository: every manifest with its tags, then the links of its blobs."""
+"""Emptying a repository: every manifest with its tags, then the links of its blobs, and its policies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.changes import Actor, NameRepository
 from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.removed_policies import RemovedPolicies
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository
@@ -33,10 +34,12 @@ class Emptying:
     content: ContentStore
     manifests: Manifests
     blobs: Blobs
+    policies: RemovedPolicies
 
     def empty_registry(self, account: str, registry: str, actor: Actor) -> None:
         for repository in list(self.content.repositories(account, registry)):
             self.empty(repository, actor)
+        self.policies.remove_all(account, registry)
 
     def is_empty(self, repository: Repository) -> bool:
         return next(iter(self.content.manifests(repository)), None) is None
@@ -48,6 +51,8 @@ class Emptying:
             count += gone
         for digest in list(self.content.links(repository)):
             _unless_gone(partial(self.blobs.delete, repository, digest))
+        # They say how long what was just deleted is kept.
+        self.policies.remove(repository)
         self.content.forget(repository)
         if not self.is_empty(repository):
             # A push that began before found the repository named, and did not name it.

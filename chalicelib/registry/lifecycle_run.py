@@ -234,7 +234,7 @@ class _Guard:
             case RemoveTag(_, tag, digest):
                 if digest != self.seen.digest or tag not in self.seen.tags:
                     raise ChangedError
-                return replace(change, moved=self.seen.tags[tag] or None)
+                return replace(change, moved=self.seen.tags[tag] or change.moved)
             case RemoveManifest() if self._is_own(change):
                 return replace(change, pulled=self.seen.pulled)
             case MoveManifest(before=(state, _)) if self._is_own(change) and state == LIVE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
@@ -30,7 +30,6 @@ from chalicelib.registry.changes import (
 )
 from chalicelib.registry.holding import check_count, count_changes, held_by, hold_changes, missing_content
 from chalicelib.registry.immutability import check_deletion, check_moves
-from chalicelib.registry.policies import IMMUTABLE_TAGS, PolicyStore
 from chalicelib.registry.staging import Staging
 from chalicelib.registry.stores import (
     LIVE,
@@ -122,7 +121,6 @@ class Manifests:
     key_for: Callable[[Repository, Digest], str]
     adopt: Callable[[Repository, Digest], bool] | None = None
     trash: Trash | None = None
-    policies: PolicyStore | None = None
     clock: Callable[[], float] = time.time
 
     def get(self, repository: Repository, reference: Digest | str) -> Stored:
@@ -208,19 +206,20 @@ class Manifests:
             if only is not None and not only >= set(tags):
                 message = f"it is tagged {min(set(tags) - only)} too by now; look at it again"
                 raise RegistryError(ErrorCode.DENIED, message, ({"digest": digest},), status=412)
+            at_once = TRANSACTION_LIMIT // 3
+            survey = self.rows.survey(repository, None, tags[:at_once], (), ()) if tags else Survey()
             if not force:
-                self._check_deletion(repository, dict.fromkeys(tags, digest))
-            if len(tags) > TRANSACTION_LIMIT // 3:
+                check_deletion(repository, survey.immutable, dict.fromkeys(tags, digest))
+            if len(tags) > at_once:
                 untagged += self._untag_most(repository, row.digest, tags, actor)
                 continue
+            named = _naming(survey, digest)
+            if len(named) < len(tags):
+                continue  # one has moved
             kept = tuple((*untagged, *tags)[:TAGS_KEPT])
-            if self._try_delete(repository, row, tags, Deletion(kept, actor.id, reason), actor):
+            if self._try_delete(repository, row, named, Deletion(kept, actor.id, reason), actor):
                 return
         raise busy()
-
-    def _check_deletion(self, repository: Repository, tags: Mapping[str, Digest]) -> None:
-        if tags and self.policies is not None:
-            check_deletion(repository, self.policies.of(repository, IMMUTABLE_TAGS), tags)
 
     def untag(
         self,
@@ -244,7 +243,7 @@ class Manifests:
             precondition.check(f"the tag {tag}", row.digest)
             if not force:
                 check_deletion(repository, survey.immutable, {tag: row.digest})
-            if not self.transactions.write(self._untag_changes(repository, row.digest, [tag], actor)):
+            if not self.transactions.write(self._untag_changes(repository, [row], actor)):
                 return
         raise busy()
 
@@ -363,12 +362,13 @@ class Manifests:
         self,
         repository: Repository,
         row: ManifestRow,
-        tags: Sequence[str],
+        tags: Sequence[TagRow],
         deletion: Deletion,
         actor: Actor,
     ) -> bool:
-        around: list[Change] = self._removed(repository, tags, row.digest, actor, "delete")
-        around.append(WriteAudit(repository, actor, "delete", row.digest, _why(tags, deletion.reason)))
+        around: list[Change] = self._removed(repository, tags, actor, "delete")
+        names = [one.tag for one in tags]
+        around.append(WriteAudit(repository, actor, "delete", row.digest, _why(names, deletion.reason)))
         if row.subject is not None:
             around.append(RemoveReferrer(repository, row.subject, row.digest))
         before, count = (LIVE, row.held), len(tags)
@@ -399,42 +399,51 @@ class Manifests:
         """Those that went."""
         step, gone = (TRANSACTION_LIMIT - 2) // 2, list[str]()
         for first in range(0, len(tags), step):
-            some = tags[first : first + step]
-            if not self.transactions.write(self._untag_changes(repository, digest, some, actor)):
-                gone += some
+            some = self.rows.survey(repository, None, tags[first : first + step], (), ())
+            named = _naming(some, digest)
+            if named and not self.transactions.write(self._untag_changes(repository, named, actor)):
+                gone += [one.tag for one in named]
         return gone
 
     def _tag_changes(self, push: Push, moving: Iterable[str], survey: Survey) -> list[Change]:
         changes: list[Change] = []
-        at, action = int(self.clock() * 1000), push.action or "push"
+        action = push.action or "push"
         for tag in moving:
             before = survey.tags.get(tag)
+            at = self._after(before)
             row = TagRow(
                 tag=tag,
                 digest=push.digest,
                 media_type=push.manifest.media_type,
                 size=len(push.manifest.raw),
                 version=before.version + 1 if before else 1,
+                moved=at * 1000,
             )
-            previous = before.digest if before else None
-            changes.append(PutTag(push.repository, row, previous))
+            previous, since = (before.digest, before.moved or None) if before else (None, None)
+            changes.append(PutTag(push.repository, row, previous, since))
             move = TagMove(tag, at, push.digest, previous, push.actor.id, action)
             changes.append(TellMove(push.repository, move))
         return changes
 
+    def _after(self, before: TagRow | None) -> int:
+        """Now (epoch milliseconds), and later than the last move: its history has them in their order."""
+        now = int(self.clock() * 1000)
+        return max(now, before.moved // 1000 + 1) if before else now
+
     def _removed(
-        self, repository: Repository, tags: Sequence[str], digest: Digest, actor: Actor, action: str
+        self, repository: Repository, tags: Sequence[TagRow], actor: Actor, action: str
     ) -> list[Change]:
-        at = int(self.clock() * 1000)
-        moves = (TagMove(tag, at, None, digest, actor.id, action) for tag in tags)
-        removed: list[Change] = [RemoveTag(repository, tag, digest) for tag in tags]
+        moves = (TagMove(one.tag, self._after(one), None, one.digest, actor.id, action) for one in tags)
+        removed: list[Change] = [
+            RemoveTag(repository, one.tag, one.digest, one.moved or None) for one in tags
+        ]
         return [*removed, *(TellMove(repository, move) for move in moves)]
 
-    def _untag_changes(
-        self, repository: Repository, digest: Digest, tags: Sequence[str], actor: Actor
-    ) -> list[Change]:
-        removed = self._removed(repository, tags, digest, actor, "untag")
-        told = WriteAudit(repository, actor, "untag", tags[0], {"tags": list(tags), "digest": digest})
+    def _untag_changes(self, repository: Repository, tags: Sequence[TagRow], actor: Actor) -> list[Change]:
+        """Of tags that name one manifest."""
+        digest, names = tags[0].digest, [one.tag for one in tags]
+        removed = self._removed(repository, tags, actor, "untag")
+        told = WriteAudit(repository, actor, "untag", names[0], {"tags": names, "digest": digest})
         return [*removed, CountManifest(repository, digest, tags=-len(tags)), told]
 
 
@@ -460,6 +469,10 @@ def _check_media_type(push: Push, row: ManifestRow) -> None:
             f"these bytes are here as {row.media_type}; push them as that, or delete the manifest before"
         )
         raise RegistryError(ErrorCode.MANIFEST_INVALID, message, ({"digest": push.digest},))
+
+
+def _naming(survey: Survey, digest: Digest) -> list[TagRow]:
+    return [row for row in survey.tags.values() if row.digest == digest]
 
 
 def _moving(push: Push, survey: Survey) -> list[str]:

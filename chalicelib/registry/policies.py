@@ -32,6 +32,14 @@ class PolicyStore(Protocol):
         """The repository's own, or that of its registry; one read."""
         ...
 
+    def all(self, scope: str) -> list[Policy]:
+        """Of every kind; one query."""
+        ...
+
+    def scopes(self, account: str, registry: str) -> list[str]:
+        """Of the repositories of a registry that have a policy; it reads every policy that there is."""
+        ...
+
     def put(self, policy: Policy) -> bool:
         """False: its version is not one more than that of the one there (1: there is one)."""
         ...

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from chalicelib.registry.changes import AuditAccount, Change, MoveLevel, Transactions
+from chalicelib.registry.eviction import PURGES_LIMIT, Eviction, Plan
 from chalicelib.registry.stores import Usage, UsageStore
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
@@ -22,7 +23,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Quota:
-    """`limit_of` is what an account may store, for one whose usage nobody has counted yet.
+    """`limit_of` is what an account may store, for one whose usage nobody has counted yet. `eviction` takes
+    what gives way to pushes.
 
     What it read is remembered for `REMEMBER_SECONDS`: to let in, far from the limit, and never to refuse.
     """
@@ -30,6 +32,7 @@ class Quota:
     usages: UsageStore
     limit_of: Callable[[str], int]
     clock: Callable[[], float] = time.time
+    eviction: Eviction | None = None
     _seen: dict[str, tuple[float, Usage]] = field(default_factory=dict)
 
     def usage(self, account: str) -> Usage:
@@ -41,7 +44,7 @@ class Quota:
         return self._read(account) or Usage(0, 0)
 
     def check_room(self, account: str, needed: int) -> int:
-        """How much is free. Raises DENIED (403) for more, which the charge in the end would refuse too."""
+        """How much is free, or can be. Raises DENIED (403) for more, which is refused in the end too."""
         seen = self._remembered(account)
         if seen is not None and needed * MARGIN <= seen.free:
             return seen.free
@@ -49,17 +52,45 @@ class Quota:
         if usage is None:
             return sys.maxsize  # the first charge counts it
         if needed and needed > usage.free:
-            raise exceeded(usage, needed)
+            usage, plan = self._planned(account, usage, needed)
+            if needed > usage.free + plan.bytes:
+                raise exceeded(usage, needed, plan.bytes)
         return max(usage.free, needed)
+
+    def gives_way(self, account: str) -> int:
+        """How many of the bytes that it uses would go, were they needed."""
+        return 0 if self.eviction is None else self.eviction.plan(account).bytes
 
     def make_room(self, account: str, size: int) -> None:
         """After a charge of `size` bytes was refused: return where it may be tried again.
 
-        Raises DENIED (403).
+        What gives way goes, the oldest first, until it fits; nothing where all of it would be too little.
+        Raises DENIED (403), and TOOMANYREQUESTS (429) where more has to go than one request takes away.
         """
         usage = self.usage(account)
-        if size > usage.free:
-            raise exceeded(usage, size)
+        if size <= usage.free:
+            return
+        usage, plan = self._planned(account, usage, size)
+        if size > usage.free + plan.bytes:
+            raise exceeded(usage, size, plan.bytes)
+        for row in plan.rows[:PURGES_LIMIT]:
+            # Others make room too, and take it.
+            if self.eviction is None or size <= self.usage(account).free:
+                return
+            self.eviction.purge(row)
+        if len(plan.rows) > PURGES_LIMIT and size > self.usage(account).free:
+            raise _more_has_to_go(size)
+
+    def _planned(self, account: str, usage: Usage, needed: int) -> tuple[Usage, Plan]:
+        """What would go, and the usage as it is after that look where it is too little: what went in between
+        is free by then.
+        """
+        if self.eviction is None:
+            return usage, Plan()
+        plan = self.eviction.plan(account, needed - usage.free)
+        if needed > usage.free + plan.bytes:
+            usage = self._read(account) or usage
+        return usage, plan
 
     def charged(self, account: str, size: int, transactions: Transactions) -> None:
         """After a charge: the audit trail is told which thresholds were crossed, once for each.
@@ -72,12 +103,15 @@ class Quota:
             self._seen[account] = self._seen[account][0], seen
             if seen.reached < THRESHOLDS[0]:
                 return
+        self.settle(account, transactions)
+
+    def settle(self, account: str, transactions: Transactions) -> None:
+        """Bring its level in line with what it uses now. Never raises: what was charged or freed is done."""
         try:
             usage = self._read(account)
             if usage is not None:
                 settle_level(account, usage, transactions)
-        except Exception:  # noqa: BLE001 - the push is done, whatever is wrong here
-            # The bytes are in; the scheduled reconciliation settles the level too.
+        except Exception:  # noqa: BLE001 - whatever is wrong here, the scheduled reconciliation settles it
             _LOG.exception("the level of the account %s is not settled", account)
 
     def forget(self, account: str) -> None:
@@ -116,13 +150,25 @@ def settle_level(account: str, usage: Usage, transactions: Transactions) -> list
     return [] if transactions.write(changes) else crossed
 
 
-def exceeded(usage: Usage, needed: int) -> RegistryError:
+def exceeded(usage: Usage, needed: int, gives_way: int = 0) -> RegistryError:
+    """`gives_way`: of what it uses, what goes where that is enough."""
+    giving = f", of which {gives_way} can give way," if gives_way else ","
     message = (
-        f"the account has no room: it uses {usage.bytes} of {usage.limit} bytes, and this needs {needed} "
-        "more; delete images, or have the limit raised"
+        f"the account has no room: it uses {usage.bytes} of {usage.limit} bytes{giving} and this needs "
+        f"{needed} more; delete images, or have the limit raised"
     )
     detail = {"used": usage.bytes, "limit": usage.limit, "needed": needed}
+    if gives_way:
+        detail["gives_way"] = gives_way
     return RegistryError(ErrorCode.DENIED, message, (detail,), status=403)
+
+
+def _more_has_to_go(needed: int) -> RegistryError:
+    message = (
+        f"{PURGES_LIMIT} deleted images gave way, and for {needed} bytes more of them have to: push again, "
+        "and they will"
+    )
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": "1"})
 
 
 def is_exceeded(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""How long what is deleted can be restored: a policy of the repository or its registry, else a setting."""
+"""How long what is deleted can be restored, and whether it gives way to pushes: a policy, else settings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.registry.policies import RETENTION, PolicyStore
+from chalicelib.registry.trash import Terms
 from chalicelib.spec.reference import Repository
 
 DAY: Final = 24 * 3600
@@ -18,9 +19,13 @@ class Retention:
 
     policies: PolicyStore
     days: int
+    is_counted: bool = True
 
-    def seconds(self, repository: Repository) -> int:
-        """0: nothing is kept."""
+    def terms(self, repository: Repository) -> Terms:
+        """A policy that does not say whether it is counted leaves that to the setting."""
         policy = self.policies.of(repository, RETENTION)
-        days = self.days if policy is None else int(policy.document["days"])
-        return days * DAY
+        if policy is None:
+            return Terms(self.days * DAY, self.is_counted)
+        counted = policy.document.get("counted")
+        is_counted = self.is_counted if counted is None else bool(counted)
+        return Terms(int(policy.document["days"]) * DAY, is_counted)

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from chalicelib.registry.changes import TRANSACTION_LIMIT, Change, Charge, CountBlob, Transactions
+from chalicelib.registry.changes import (
+    TRANSACTION_LIMIT,
+    BuryObject,
+    Change,
+    Charge,
+    CountBlob,
+    RemoveBlob,
+    Transactions,
+)
+from chalicelib.registry.stores import Link
+
+# Bytes stay so long after their last link: URLs that were given out for them are good for a third of it.
+URL_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +27,12 @@ class Step:
 
     subject: Any
     changes: tuple[Change, ...]
+
+
+def blob_removal(account: str, blob: Link, subject: object = None, *, kept: int = 0) -> Step:
+    """Free a blob that nothing links, and nothing but `kept` that go in the same transaction keeps."""
+    removal = RemoveBlob(account, blob.digest, blob.storage_key, blob.idle, kept)
+    return Step(subject, (removal, Charge(account, -blob.size), BuryObject(blob.storage_key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +47,7 @@ class Steps:
         refused: list[Any] = []
         batch: list[Step] = []
         for step in steps:
-            if len(_merged([*batch, step])) > TRANSACTION_LIMIT:
+            if len(merged([*batch, step])) > TRANSACTION_LIMIT:
                 refused += self._write(batch, made)
                 batch = []
             batch.append(step)
@@ -40,8 +58,8 @@ class Steps:
         waiting, left = list(batch), list[Any]()
         opened: set[str] = set()
         while waiting:
-            merged = _merged(waiting)
-            refused = self.transactions.write([change for change, _ in merged])
+            together = merged(waiting)
+            refused = self.transactions.write([change for change, _ in together])
             if not refused:
                 break
             closed = {change.account for change in refused if isinstance(change, Charge)} - opened
@@ -50,7 +68,7 @@ class Steps:
                     self.open_account(account)
                 opened |= closed
                 continue
-            out = {index for change, indexes in merged if change in refused for index in indexes}
+            out = {index for change, indexes in together if change in refused for index in indexes}
             left += [waiting[index].subject for index in sorted(out)]
             waiting = [step for index, step in enumerate(waiting) if index not in out]
         for step in waiting:
@@ -58,18 +76,18 @@ class Steps:
         return left
 
 
-def _merged(steps: Sequence[Step]) -> list[tuple[Change, list[int]]]:
+def merged(steps: Sequence[Step]) -> list[tuple[Change, list[int]]]:
     """One change for each row, with the numbers of the steps that it is for."""
-    merged: dict[object, tuple[Change, list[int]]] = {}
+    made: dict[object, tuple[Change, list[int]]] = {}
     for index, step in enumerate(steps):
         for change in step.changes:
             key = _summed_by(change)
-            if key in merged:
-                before, indexes = merged[key]
-                merged[key] = _sum(before, change), [*indexes, index]
+            if key in made:
+                before, indexes = made[key]
+                made[key] = _sum(before, change), [*indexes, index]
             else:
-                merged[key] = change, [index]
-    return list(merged.values())
+                made[key] = change, [index]
+    return list(made.values())
 
 
 def _summed_by(change: Change) -> object:

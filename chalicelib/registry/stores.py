@@ -19,7 +19,8 @@ RELEASING: Final = "releasing"
 class Link:
     """A blob as one repository sees it; `references` counts the manifests there that name it.
 
-    As its account sees it, they are the repositories that have it: with none, nobody may have it from there.
+    As its account sees it, they are the repositories that have it: with none, nobody may have it from there;
+    and `kept` counts the deleted manifests that keep it.
     `idle`: the second in which the last of them may have gone, 0 while there are some for certain.
     """
 
@@ -28,6 +29,7 @@ class Link:
     storage_key: str
     references: int = 0
     idle: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class TrashRow:
     """A deleted manifest that can be restored until `due`; the account keeps the first `held` of its blobs.
 
     `staging` until its manifest is deleted, then `kept`, at last `releasing`. `deleted` and `due` are epoch
-    seconds; `children` are what it named as an index.
+    seconds; `children` are what it named as an index. `gives_way`: it goes where a push needs its room.
     """
 
     digest: Digest
@@ -86,6 +88,17 @@ class TrashRow:
     due: int = 0
     deleted_by: str = ""
     reason: str = ""
+    gives_way: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GivingRow:
+    """What is known of a deleted manifest that gives way: the blobs that it keeps, and what it names."""
+
+    repository: Repository
+    digest: Digest
+    blobs: tuple[Digest, ...]
+    children: tuple[Digest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +137,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TagRow:
-    """What a tag names now."""
+    """What a tag names now; `moved`: since when, in epoch microseconds, 0 where nobody has noted it."""
 
     tag: str
     digest: Digest
     media_type: str
     size: int
     version: int = 1
+    moved: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +301,19 @@ class LinkStore(Protocol):
         """The account's copy, whatever repositories link it."""
         ...
 
+    def blobs(self, account: str, digests: Collection[Digest]) -> dict[Digest, Link]:
+        """Those that the account has; one read for each hundred."""
+        ...
+
 
 class TrashStore(Protocol):
     def get(self, repository: Repository, digest: Digest) -> TrashRow | None: ...
     def page(self, repository: Repository, after: str, limit: int) -> list[TrashRow]:
         """By digest, without their bytes; consistent."""
+        ...
+
+    def giving(self, account: str) -> Iterator[GivingRow]:
+        """What of the account gives way to pushes, the oldest first: a list that follows the rows in time."""
         ...
 
 
@@ -308,10 +330,6 @@ class UsageStore(Protocol):
 
         Until then nothing can be charged, so that no blob comes in while they are summed.
         """
-        ...
-
-    def limit(self, account: str, limit: int) -> Usage | None:
-        """From now on; None where nothing is counted yet."""
         ...
 
     def many(self, accounts: Sequence[str]) -> dict[str, Usage]:

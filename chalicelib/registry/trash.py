@@ -7,9 +7,9 @@ Every verb may be called again, by anybody, at any time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from chalicelib.registry.changes import (
     TRANSACTION_LIMIT,
@@ -32,6 +32,18 @@ STAGE_SECONDS: Final = 3600
 RELEASE_SECONDS: Final = 600
 
 
+# What to write where a deleted manifest lets go of some blobs of an account: for each of them one change,
+# or two, and one for all.
+LetGo = Callable[[str, Sequence[Digest]], list[Change]]
+
+
+class Terms(NamedTuple):
+    """How long what is deleted can be restored; what is not counted gives way to pushes meanwhile."""
+
+    seconds: int = KEEP_SECONDS
+    is_counted: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Deletion:
     """Why and by whom a manifest goes, and the tags that go with it."""
@@ -43,11 +55,11 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class Trash:
-    """`seconds` is how long what a repository deletes can be restored; with 0 nothing of it is kept."""
+    """`terms` are those of what a repository deletes; with 0 seconds nothing of it is kept."""
 
     rows: TrashStore
     transactions: Transactions
-    seconds: Callable[[Repository], int] = lambda _: KEEP_SECONDS
+    terms: Callable[[Repository], Terms] = lambda _: Terms()
     clock: Callable[[], float] = time.time
 
     def keep(
@@ -58,19 +70,19 @@ class Trash:
         What does not fit is written before. None: look at it all again.
         """
         there = self.rows.get(repository, row.digest)
-        seconds = self.seconds(repository)
-        if seconds == 0 and there is None:
+        terms = self.terms(repository)
+        if terms.seconds == 0 and there is None:
             return [BuryObject(row.storage_key)] if row.storage_key else []
-        wanted = self._row(row, deletion, seconds)
+        wanted = self._row(row, deletion, terms)
         is_other = there is not None and (there.state == RELEASING or there.blobs != wanted.blobs)
-        if there is not None and (is_other or seconds == 0):
+        if there is not None and (is_other or terms.seconds == 0):
             self.release(repository, there)
             return None
         if there is None:
             count = len(wanted.blobs)
             if 1 + count <= room:
-                counts = [CountBlob(repository.account, digest, kept=1) for digest in wanted.blobs]
-                return [PutTrash(repository, replace(wanted, state=KEPT, held=count)), *counts]
+                kept = PutTrash(repository, replace(wanted, state=KEPT, held=count))
+                return [kept, *_keep(repository, wanted.blobs)]
             there = replace(wanted, state=STAGING, due=wanted.deleted + STAGE_SECONDS)
             if self.transactions.write([PutTrash(repository, there)]):
                 return None
@@ -97,49 +109,63 @@ class Trash:
         return [move, BuryObject(row.storage_key)] if row.storage_key else [move]
 
     def release(
-        self, repository: Repository, row: TrashRow, due: int | None = None, guard: Change | None = None
+        self,
+        repository: Repository,
+        row: TrashRow,
+        due: int | None = None,
+        guard: Change | None = None,
+        *,
+        to_push: LetGo | None = None,
     ) -> bool:
-        """Give back everything it keeps, then forget it.
+        """Give back everything it keeps, then forget it; `to_push` frees more than that, and takes nothing
+        but what gives way.
 
         False: it is no longer as `row` and `due` say, or the condition of `guard` does not hold.
         """
         guards = [] if guard is None else [guard]
-        if row.held <= STEP - 1 - len(guards) and row.state != RELEASING:
-            return not self.transactions.write([*self._removal(repository, row, due), *guards])
+        let_go, gives_way = to_push or _let_go, to_push is not None
+        if row.state != RELEASING and row.held <= _many(STEP - 1 - len(guards), to_push):
+            removal = self._removal(repository, row, due, gives_way=gives_way)
+            blobs = let_go(repository.account, row.blobs[: row.held])
+            return not self.transactions.write([*removal, *blobs, *guards])
         if row.state != RELEASING:
             # While it is staged, its bytes are those of the manifest that still is there.
             left = replace(row, storage_key=None) if row.state == STAGING else None
             before, after = (row.state, row.held), (RELEASING, row.held)
-            move = MoveTrash(repository, row.digest, before, after, row=left, due=due)
+            move = MoveTrash(repository, row.digest, before, after, row=left, due=due, gives_way=gives_way)
             if self.transactions.write([move, *guards]):
                 return False
             row = replace(left or row, state=RELEASING)
-        while row.held > STEP - 1:
-            after = (RELEASING, row.held - (STEP - 1))
+        most = _many(STEP - 1, to_push)
+        while row.held > most:
+            after = (RELEASING, row.held - most)
             batch = row.blobs[after[1] : row.held]
             move = MoveTrash(repository, row.digest, (RELEASING, row.held), after)
-            if self.transactions.write([move, *_counts(repository, batch, -1)]):
+            if self.transactions.write([move, *let_go(repository.account, batch)]):
                 return False
             row = replace(row, held=after[1])
-        return not self.transactions.write(self._removal(repository, row, None))
+        rest = let_go(repository.account, row.blobs[: row.held])
+        return not self.transactions.write([*self._removal(repository, row, None), *rest])
 
-    def _removal(self, repository: Repository, row: TrashRow, due: int | None) -> list[Change]:
-        removal = RemoveTrash(repository, row.digest, (row.state, row.held), due)
+    def _removal(
+        self, repository: Repository, row: TrashRow, due: int | None, *, gives_way: bool = False
+    ) -> list[Change]:
+        removal = RemoveTrash(repository, row.digest, (row.state, row.held), due, gives_way)
         # While it is staged, its bytes are those of the manifest that still is there.
         buried = [BuryObject(row.storage_key)] if row.storage_key and row.state != STAGING else []
-        return [removal, *buried, *_counts(repository, row.blobs[: row.held], -1)]
+        return [removal, *buried]
 
     def _hold(self, repository: Repository, row: TrashRow) -> bool:
         while row.held < len(row.blobs):
             batch = row.blobs[row.held : row.held + STEP]
             after = (STAGING, row.held + len(batch))
             move = MoveTrash(repository, row.digest, (STAGING, row.held), after)
-            if self.transactions.write([move, *_counts(repository, batch, 1)]):
+            if self.transactions.write([move, *_keep(repository, batch)]):
                 return False
             row = replace(row, held=after[1])
         return True
 
-    def _row(self, row: ManifestRow, deletion: Deletion, seconds: int) -> TrashRow:
+    def _row(self, row: ManifestRow, deletion: Deletion, terms: Terms) -> TrashRow:
         now = int(self.clock())
         return TrashRow(
             digest=row.digest,
@@ -153,11 +179,21 @@ class Trash:
             children=tuple(one.digest for one in row.holds if one.is_manifest),
             tags=deletion.tags,
             deleted=now,
-            due=now + seconds,
+            due=now + terms.seconds,
             deleted_by=deletion.actor,
             reason=deletion.reason,
+            gives_way=not terms.is_counted,
         )
 
 
-def _counts(repository: Repository, blobs: tuple[Digest, ...], step: int) -> list[Change]:
-    return [CountBlob(repository.account, digest, kept=step) for digest in blobs]
+def _many(room: int, to_push: LetGo | None) -> int:
+    """How many blobs are let go of in so many changes."""
+    return room if to_push is None else (room - 1) // 2
+
+
+def _let_go(account: str, blobs: Sequence[Digest]) -> list[Change]:
+    return [CountBlob(account, digest, kept=-1) for digest in blobs]
+
+
+def _keep(repository: Repository, blobs: Sequence[Digest]) -> list[Change]:
+    return [CountBlob(repository.account, digest, kept=1) for digest in blobs]

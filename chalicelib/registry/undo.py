@@ -53,7 +53,8 @@ class Named:
     """What a tag named at a time: nothing where `digest` is None.
 
     `since`: the move (epoch milliseconds) that made it so, 0 where the history does not reach back to it.
-    `state` is live, restorable (until `due`) or gone; '' where there is no digest.
+    `state` is live, restorable (until `due`, or until a push needs its room where it `gives_way`) or gone;
+    '' where there is no digest.
     """
 
     digest: Digest | None
@@ -62,6 +63,7 @@ class Named:
     action: str = ""
     state: str = ""
     due: int = 0
+    gives_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class Undo:
         kept = self.trash.rows.get(repository, named.digest)
         if kept is None or kept.state != KEPT:
             return replace(named, state=GONE)
-        return replace(named, state=RESTORABLE, due=kept.due)
+        return replace(named, state=RESTORABLE, due=kept.due, gives_way=kept.gives_way)
 
     def moves(self, repository: Repository, tag: str, after: tuple[int, int] = (0, 0)) -> Iterator[TagMove]:
         """Newest first; from a time (epoch milliseconds) on back, without so many moves of that time."""
@@ -203,7 +205,7 @@ class Undo:
         raise busy()
 
     def _try_restore(self, repository: Repository, digest: Digest, wish: Wish, actor: Actor) -> Restored:
-        rows = self._tree(repository, digest)
+        rows = [self._held(repository, row) for row in self._tree(repository, digest)]
         came: list[Digest] = []
         for row in rows:
             if row.digest != digest:
@@ -248,7 +250,6 @@ class Undo:
 
     def _one(self, repository: Repository, row: TrashRow, wish: Wish, actor: Actor) -> Restored:
         """Bytes and children are there: link the blobs, push, and give back what was kept."""
-        row = self._held(repository, row)
         raw = row.raw
         if raw is None and row.storage_key:
             raw = self.manifests.objects.get(row.storage_key)
@@ -265,11 +266,11 @@ class Undo:
         return restored
 
     def _held(self, repository: Repository, row: TrashRow) -> TrashRow:
-        """Not to be collected meanwhile. Raises ChangedError."""
+        """Neither to be collected meanwhile, nor to give way to a push. Raises ChangedError."""
         until = int(self.clock()) + HOLD_SECONDS
-        if row.due >= until:
+        if row.due >= until and not row.gives_way:
             return row
-        later, stays = replace(row, due=until), (row.state, row.held)
+        later, stays = replace(row, due=max(row.due, until), gives_way=False), (row.state, row.held)
         move = MoveTrash(repository, row.digest, stays, stays, row=later, due=row.due)
         if self.trash.transactions.write([move]):
             raise ChangedError

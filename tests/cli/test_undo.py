@@ -97,6 +97,22 @@ def test_a_retention_of_no_days_keeps_nothing(terminal: Terminal, dev: str, own:
     assert terminal.ask("trash", "list", f"{dev}/app") == []
 
 
+def test_what_is_kept_uncounted_says_that_it_gives_way(terminal: Terminal, dev: str, own: Client) -> None:
+    set_ = terminal.ask("policy", "retention", dev, "30", "--uncounted")
+    assert (set_["days"], set_["counted"]) == (30, False)
+    assert "gives way to pushes" in terminal.ccr("policy", "retention", dev).out
+    assert terminal.try_ccr("policy", "retention", dev, "--counted").exit_code == 2
+    digest = own.push(image(b"layer"), "1.0")
+    terminal.ccr("tag", "delete", f"{dev}/app@{digest}")
+    (kept,) = terminal.ask("trash", "list", f"{dev}/app")
+    assert kept["gives_way"]
+    assert terminal.ask("tag", "at", f"{dev}/app:1.0", kept["deleted"])["digest"] in {digest, None}
+    # Its repository still links the blobs: nothing can go yet.
+    assert terminal.ask("quota", "show")["gives_way_bytes"] == 0
+    assert terminal.ask("policy", "retention", dev, "7")["counted"] is None
+    terminal.ccr("policy", "retention", dev, "--off")
+
+
 def test_tags_by_a_pattern_go_after_a_dry_run_that_says_which(
     terminal: Terminal, dev: str, own: Client
 ) -> None:

@@ -17,6 +17,7 @@ from chalicelib.wiring import Deployment
 from tests.edge.events import SETTINGS
 from tests.edge.staging import created, objects, stage, staged_key
 from tests.endpoints.driver import Driver
+from tests.support.limits import limited
 
 ACCOUNT = SETTINGS.account
 
@@ -285,10 +286,10 @@ def full(deployment: Deployment, driver: Driver) -> Iterator[None]:
     driver.push_blob(b"of an account that is full")
     quota, account = deployment.quota, deployment.settings.account
     before = quota.usage(account)
-    quota.usages.limit(account, before.bytes)
+    limited(quota.usages, account, before.bytes)
     quota.forget(account)
     yield
-    quota.usages.limit(account, before.limit)
+    limited(quota.usages, account, before.limit)
     quota.forget(account)
 
 

@@ -32,7 +32,7 @@ from tests.endpoints.driver import IMAGE, Answer, Driver
 from tests.properties.effort import LONG
 from tests.stores.invariants import rows_of, wrong_counts
 
-PUSHES: Final = 125
+PUSHES: Final = 125 if LONG else 50
 SEEDS: Final = range(20261124, 20261124 + (8 if LONG else 1))
 TRIES: Final = 6
 REPOSITORIES: Final = tuple(Repository("default", f"dev/app{number}") for number in range(3))

@@ -7,10 +7,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from chalicelib.registry.parts import PART_SIZE
+from chalicelib.registry.policies import RETENTION, Policy, repository_scope
 from chalicelib.registry.quota import THRESHOLDS
 from chalicelib.registry.stores import Usage
 from chalicelib.registry.uploads import Chunk
@@ -19,6 +21,7 @@ from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from tests.endpoints import inventory
 from tests.endpoints.driver import Answer, Driver
+from tests.support import limits
 
 USED = 1000
 FREE = 500
@@ -28,7 +31,7 @@ HELD = b"h" * USED
 
 def limited(deployment: Deployment, limit: int) -> None:
     """As another process has it: what this one remembers stays."""
-    assert deployment.quota.usages.limit(deployment.settings.account, limit)
+    limits.limited(deployment.quota.usages, deployment.settings.account, limit)
 
 
 def usage(deployment: Deployment) -> Usage:
@@ -233,8 +236,44 @@ def test_far_from_the_limit_room_is_asked_for_once_in_a_while(warm: Driver) -> N
 
 
 def test_near_the_limit_each_request_looks(near: Driver) -> None:
+    """A refusal looks at what gives way too, and then once more at what is free."""
     location = near.open_upload()
     assert near.call("PATCH", location, body=b"x" * (FREE // 2 + 1)).calls == (3, 1)
     assert near.call(
         "POST", near.of("blobs/uploads/"), {"digest": Digest.of(b"x" * 501)}, b"x" * 501
-    ).calls == (2, 0)
+    ).calls == (4, 0)
+
+
+def test_a_full_account_lets_in_what_deleted_images_give_way_for(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = driver.deployment
+    quota, account = deployment.quota, deployment.settings.account
+    repository = Repository(account, driver.repository)
+    assert quota.eviction is not None
+    # Its links go at once here, and nobody waits for the hour of their URLs.
+    monkeypatch.setattr(quota, "eviction", replace(quota.eviction, url_seconds=-1))
+    policy = Policy(repository_scope(repository), RETENTION, {"days": 1, "counted": False})
+    assert deployment.policies.put(policy)
+    digest = driver.push_image()
+    used = usage(deployment).bytes
+    layers = [one["digest"] for one in driver.image()["layers"]]
+    assert driver.call("DELETE", driver.of(f"manifests/{digest}")).status == 202
+    for layer in layers:
+        assert driver.call("DELETE", driver.of(f"blobs/{layer}")).status == 202
+    limited(deployment, used)
+    quota.forget(account)
+    # The config is linked yet.
+    giving = used - len(b"{}")
+    large = os.urandom(giving + 1)
+    answer = driver.call("POST", driver.of("blobs/uploads/"), {"digest": Digest.of(large)}, large)
+    (error,) = answer.document["errors"]
+    detail = {"used": used, "limit": used, "needed": giving + 1, "gives_way": giving}
+    assert (answer.status, error["detail"]) == (403, detail)
+    assert f"it uses {used} of {used} bytes, of which {giving} can give way, and this" in error["message"]
+    assert deployment.trash.rows.get(repository, digest) is not None
+    fits = large[1:]
+    answer = driver.call("POST", driver.of("blobs/uploads/"), {"digest": Digest.of(fits)}, fits)
+    assert answer.status == 201
+    assert deployment.trash.rows.get(repository, digest) is None
+    assert usage(deployment).bytes == used

@@ -10,7 +10,7 @@ from tests.engines.kill import MAY_LOSE, KillTest
 from tests.support.process import StartError
 
 # DynamoDB Local takes half a minute a try.
-TRIES = {"embedded": 2, "real": 1}
+TRIES = {"embedded": 1, "real": 1}
 LONGEST = 1.0
 
 

@@ -25,6 +25,7 @@ from tests.management.direct_client import (
     eventually,
     sent,
 )
+from tests.support.limits import limited
 
 NO_BLOB = str(Digest.of(b"what nobody ever sends"))
 NO_SESSION = "direct-" + "0" * 32
@@ -413,11 +414,11 @@ def account_limit(house: House) -> Iterator[Callable[[int], None]]:
     before = quota.usage(account)
 
     def free(size: int) -> None:
-        quota.usages.limit(account, quota.usage(account).bytes + size)
+        limited(quota.usages, account, quota.usage(account).bytes + size)
         quota.forget(account)
 
     yield free
-    quota.usages.limit(account, before.limit)
+    limited(quota.usages, account, before.limit)
     quota.forget(account)
 
 

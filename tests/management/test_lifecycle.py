@@ -356,7 +356,12 @@ def test_a_run_is_audited(shop: Shop) -> None:
     assert (untag["actor"], untag["detail"]["reason"]) == ("acme-owner", "lifecycle: newest")
     calls = shop.owner.api("GET", "/audit", None, {"actor": "acme-owner", "limit": "100"}).document["items"]
     told = {one["action"]: one["detail"] for one in calls if one["target"].startswith("/api/v1" + shop.path)}
-    assert told["api PUT"] == {"policy": policy(NEWEST)}
+    assert told["api PUT"] == {
+        "policy": "lifecycle",
+        "of": shop.name,
+        "document": policy(NEWEST),
+        "before": None,
+    }
     assert told["api POST"] == {"gone": 1, "left": 0}
 
 

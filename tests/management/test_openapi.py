@@ -24,7 +24,7 @@ from tests.support.content import image
 from tests.support.process import ROOT, RegistryProcess, running_registry
 
 CONFIG = ROOT / "tests" / "management" / "schemathesis.toml"
-EXAMPLES = 10
+EXAMPLES = 4
 PHASES = ("coverage", "fuzzing", "stateful")
 # They work on what several calls made, and schemathesis does not find its way there: an account whose
 # projects are gone, a member beside the caller, an image in one repository and the right to push to another,

@@ -102,6 +102,8 @@ DOCUMENTS: Final = [
     BIG_SBOM,
     UNCLEAR,
 ]
-BY_DIGEST: Final = {document.digest: document for document in DOCUMENTS}
+# Goes in one transaction, but for what is kept of it.
+MIDDLE: Final = image("middle", BLOBS[:4], annotations={"large": LARGE})
+BY_DIGEST: Final = {document.digest: document for document in (*DOCUMENTS, MIDDLE)}
 # What may be pushed as a blob: the manifest too that UNCLEAR names.
 CONTENTS: Final = [*BLOBS, SMALL.manifest.raw]

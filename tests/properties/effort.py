@@ -11,6 +11,8 @@ from typing import Final
 from hypothesis import HealthCheck, settings
 
 LONG: Final = os.environ.get("CCR_PROPERTIES") == "long"
+# Where it is said, the same examples again; else others each time.
+SEED: Final = int(os.environ["CCR_SEED"]) if "CCR_SEED" in os.environ else None
 
 
 def effort(examples: int, long: int, steps: int = 50) -> settings:

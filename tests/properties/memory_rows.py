@@ -136,7 +136,8 @@ class MemoryRowStore:
         holds = [*(Held(one, is_manifest=False) for one in row.blobs)]
         holds += [Held(one, is_manifest=True) for one in row.children]
         values: dict[str, Value] = {"state": row.state, "held": row.held, "holds": held_text(holds)}
-        return values | {"storage_key": row.storage_key, "due": row.due}
+        giving = self._account if row.gives_way else None
+        return values | {"storage_key": row.storage_key, "due": row.due, "giving": giving}
 
     def _history(self, place: Place) -> dict[str, Value] | None:
         told = self._moves().get(place.key)

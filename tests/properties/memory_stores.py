@@ -52,8 +52,10 @@ from chalicelib.registry.stores import (
     OPEN,
     PUBLISHED,
     RELEASING,
+    STAGING,
     VERIFYING,
     DirectRow,
+    GivingRow,
     Link,
     ManifestRow,
     Survey,
@@ -134,6 +136,8 @@ class Memory:
     direct: dict[str, DirectSession] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     multiparts: dict[str, Multipart] = field(default_factory=dict)
+    # Every one that ever was: their ids are the bucket's, whoever begins them.
+    begun: list[str] = field(default_factory=list)
     completed: dict[str, list[str]] = field(default_factory=dict)
     between: Callable[[], None] = lambda: None
 
@@ -262,6 +266,8 @@ def _usage_holds(memory: Memory, change: Charge | MoveLevel) -> bool:
 
 def _trash_holds(memory: Memory, change: MoveTrash | RemoveTrash) -> bool:
     row = memory.trash.get((change.repository.name, change.digest))
+    if row is not None and change.gives_way and not row.gives_way:
+        return False
     return row is not None and (row.state, row.held) == change.before and change.due in {None, row.due}
 
 
@@ -269,11 +275,18 @@ def _blob_holds(memory: Memory, change: CountBlob | SettleBlob | RemoveBlob) -> 
     key = change.account, change.digest
     blob = memory.blobs.get(key)
     if blob is None or isinstance(change, CountBlob):
+        if blob is not None and change.is_shared and not _is_shared(memory, change):
+            return False
         return blob is not None and change.storage_key in {None, blob.storage_key}
-    is_used = bool(memory.blob_links[key] or memory.blob_keeps[key])
     if isinstance(change, SettleBlob):
-        return is_used and change.idle == blob.idle
-    return not is_used and (change.storage_key, change.idle) == (blob.storage_key, blob.idle)
+        return bool(memory.blob_links[key] or memory.blob_keeps[key]) and change.idle == blob.idle
+    is_unused = not memory.blob_links[key] and memory.blob_keeps[key] == change.kept
+    return is_unused and (change.storage_key, change.idle) == (blob.storage_key, blob.idle)
+
+
+def _is_shared(memory: Memory, change: CountBlob) -> bool:
+    key = change.account, change.digest
+    return memory.blob_links[key] + change.links > 0 or memory.blob_keeps[key] + change.kept > 0
 
 
 def _link_holds(memory: Memory, change: CountLink | TouchLink | SettleLink | RemoveLink) -> bool:
@@ -303,11 +316,9 @@ def _manifest_holds(memory: Memory, change: MoveManifest | RemoveManifest | Coun
 def _tag_holds(memory: Memory, change: PutTag | RemoveTag) -> bool:
     tag = change.row.tag if isinstance(change, PutTag) else change.tag
     wanted = change.previous if isinstance(change, PutTag) else change.digest
+    since = change.since if isinstance(change, PutTag) else change.moved
     row = memory.tags.get((change.repository.name, tag))
-    if isinstance(change, RemoveTag) and change.moved not in {
-        None,
-        memory.moved.get((change.repository.name, tag)),
-    }:
+    if since not in {None, memory.moved.get((change.repository.name, tag))}:
         return False
     return (row.digest if row else None) == wanted
 
@@ -323,13 +334,14 @@ def _make(memory: Memory, change: Change) -> None:
             _update_manifest(memory, change)
         case PutReferrer(repository, subject, digest, descriptor):
             memory.referrers[repository.name, subject, digest] = descriptor
-        case PutTag(repository, row, _):
-            memory.tags[repository.name, row.tag] = row
-            memory.moved[repository.name, row.tag] = int(memory.clock() * 1_000_000)
+        case PutTag(repository, row):
+            moved = memory.moved[repository.name, row.tag] = max(int(memory.clock() * 1_000_000), row.moved)
+            memory.tags[repository.name, row.tag] = replace(row, moved=moved)
         case NameRepository(repository):
             memory.repositories.add((repository.account, repository.name))
         case EndDirect(session, _, expires):
-            memory.direct[session].publish(expires)
+            if session in memory.direct:
+                memory.direct[session].publish(expires)
         case TouchLink() | SettleLink() | SettleBlob():
             _mark(memory, change)
         case PutLink() | CountLink() | PutBlob() | CountBlob():
@@ -347,7 +359,7 @@ def _tell(memory: Memory, change: Change) -> None:
         case BuryObject(key):
             memory.buried.add(key)
         case Charge(account, size):
-            usage = memory.usage[account]
+            usage = memory.usage.get(account, Usage(0, 0))
             memory.usage[account] = replace(usage, bytes=usage.bytes + size, turn=usage.turn + 1)
         case MoveLevel(account, _, after):
             memory.usage[account] = replace(memory.usage[account], level=after)
@@ -365,7 +377,7 @@ def _move_trash(memory: Memory, change: MoveTrash) -> None:
     state, held = change.after
     if told is not None:
         row = replace(row, tags=told.tags, deleted=told.deleted, due=told.due, storage_key=told.storage_key)
-        row = replace(row, deleted_by=told.deleted_by, reason=told.reason)
+        row = replace(row, deleted_by=told.deleted_by, reason=told.reason, gives_way=told.gives_way)
     if state == RELEASING:
         row = replace(row, due=int(memory.clock()) + RELEASE_SECONDS)
     memory.trash[key] = replace(row, state=state, held=held)
@@ -385,11 +397,12 @@ def _make_blob(memory: Memory, change: PutLink | CountLink | PutBlob | CountBlob
             memory.blobs[account, link.digest] = replace(link, references=0, idle=0)
             memory.blob_links[account, link.digest] = 1
             memory.blob_keeps[account, link.digest] = 0
-        case CountBlob(account, digest, links, _, kept):
+        case CountBlob(account, digest, links, _, kept, is_shared):
             memory.blob_links[account, digest] += links
             memory.blob_keeps[account, digest] += kept
-            idle = now if min(links, kept) < 0 else 0
-            memory.blobs[account, digest] = replace(memory.blobs[account, digest], idle=idle)
+            if not is_shared:
+                idle = now if min(links, kept) < 0 else 0
+                memory.blobs[account, digest] = replace(memory.blobs[account, digest], idle=idle)
 
 
 def _mark(memory: Memory, change: TouchLink | SettleLink | SettleBlob) -> None:
@@ -444,7 +457,7 @@ def _remove(memory: Memory, change: Change) -> None:
         case RemoveLink(repository, digest):
             del memory.links[repository.name, digest]
         case EndUpload(session, _):
-            del memory.uploads[session]
+            memory.uploads.pop(session, None)
         case ExpireSession(session):
             memory.uploads.pop(session, None)
             memory.direct.pop(session, None)
@@ -545,8 +558,19 @@ class MemoryLinkStore:
         return self._memory.links.get((repository.name, digest))
 
     def blob(self, account: str, digest: Digest) -> Link | None:
-        kept = self._memory.blobs.get((account, digest))
-        return kept and replace(kept, references=self._memory.blob_links[account, digest])
+        return self.blobs(account, [digest]).get(digest)
+
+    def blobs(self, account: str, digests: Collection[Digest]) -> dict[Digest, Link]:
+        memory = self._memory
+        return {
+            digest: replace(
+                memory.blobs[account, digest],
+                references=memory.blob_links[account, digest],
+                kept=memory.blob_keeps[account, digest],
+            )
+            for digest in digests
+            if (account, digest) in memory.blobs
+        }
 
 
 class MemoryTrashStore:
@@ -561,6 +585,12 @@ class MemoryTrashStore:
     def page(self, repository: Repository, after: str, limit: int) -> list[TrashRow]:
         keys = sorted(key for key in self._trash if key[0] == repository.name and key[1] > after)
         return [replace(self._trash[key], raw=None) for key in keys[:limit]]
+
+    def giving(self, account: str) -> Iterator[GivingRow]:
+        found = sorted(self._trash.items(), key=lambda one: one[1].deleted)
+        for (name, digest), row in found:
+            if row.gives_way and row.state != STAGING:
+                yield GivingRow(Repository(account, name), digest, row.blobs[: row.held], row.children)
 
 
 class MemoryHistoryStore:
@@ -589,6 +619,12 @@ class MemoryPolicyStore:
         found = (self._policies.get((scope, kind)) for scope in scopes(repository))
         return nearest([policy for policy in found if policy is not None])
 
+    def all(self, scope: str) -> list[Policy]:
+        return [policy for (where, _), policy in sorted(self._policies.items()) if where == scope]
+
+    def scopes(self, account: str, registry: str) -> list[str]:
+        return sorted({scope for scope, _ in self._policies if scope.startswith(f"{account}/{registry}/")})
+
     def put(self, policy: Policy) -> bool:
         before = self._policies.get((policy.scope, policy.kind))
         if policy.version != (before.version if before else 0) + 1:
@@ -616,12 +652,6 @@ class MemoryUsageStore:
     def open(self, account: str, limit: int) -> None:
         stored = sum(blob.size for (owner, _), blob in self._memory.blobs.items() if owner == account)
         self._memory.usage.setdefault(account, Usage(stored, limit))
-
-    def limit(self, account: str, limit: int) -> Usage | None:
-        before = self._memory.usage.get(account)
-        if before is not None:
-            self._memory.usage[account] = replace(before, limit=limit)
-        return self._memory.usage.get(account)
 
     def many(self, accounts: Sequence[str]) -> dict[str, Usage]:
         return {one: self._memory.usage[one] for one in accounts if one in self._memory.usage}
@@ -728,7 +758,6 @@ class MemoryObjectStore:
 
     def __init__(self, memory: Memory, minimum_part: int, *, answers_again: bool = False) -> None:
         self._memory, self._minimum, self._answers_again = memory, minimum_part, answers_again
-        self._begun = 0
 
     def put(self, key: str, data: Data) -> None:
         self._memory.objects[key] = bytes(data)
@@ -746,8 +775,8 @@ class MemoryObjectStore:
         return f"memory:{method}:{key}"
 
     def begin(self, key: str) -> str:
-        self._begun += 1
-        multipart_id = f"multipart-{self._begun}"
+        multipart_id = f"multipart-{len(self._memory.begun) + 1}"
+        self._memory.begun.append(multipart_id)
         self._memory.multiparts[multipart_id] = Multipart(key)
         return multipart_id
 

@@ -15,6 +15,7 @@ import pytest
 from chalicelib.registry import expiry, manifests, parts, staging, steps, trash, undo, uploads
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.collection import Collector
+from chalicelib.registry.eviction import Eviction
 from chalicelib.registry.expiry import Expiry
 from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.quota import Quota
@@ -63,7 +64,8 @@ class CountedSecrets:
 
 
 @contextmanager
-def small_limits() -> Iterator[None]:
+def small_transactions() -> Iterator[None]:
+    """Of which a few rows are more than one, whatever the backend."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifests, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(staging, "STEP", LIMIT - 1)
@@ -72,6 +74,12 @@ def small_limits() -> Iterator[None]:
         patch.setattr(expiry, "TRANSACTION_LIMIT", LIMIT)
         patch.setattr(manifests, "INLINE_LIMIT", INLINE)
         patch.setattr(undo, "TAGS_AT_ONCE", 1)
+        yield
+
+
+@contextmanager
+def small_limits() -> Iterator[None]:
+    with small_transactions(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "PART_SIZE", PART_SIZE)
         patch.setattr(parts, "MINIMUM_PART", MINIMUM_PART)
         patch.setattr(uploads, "secrets", CountedSecrets())
@@ -102,11 +110,13 @@ class RegistryInMemory:
         memory.clock = lambda: self.now
         memory.usage["account"] = Usage(0, 10**9)
         direct: Any = Stopping(MemoryDirectStore(memory))
-        quota = Quota(usages, lambda _: 10**9)
+        policies: Any = Stopping(MemoryPolicyStore(memory))
+        retention = Retention(policies, 7)
+        self.trash = Trash(trash, transactions, retention.terms, lambda: self.now)
+        eviction = Eviction(self.trash, links, clock=lambda: self.now)
+        quota = Quota(usages, lambda _: 10**9, lambda: self.now, eviction)
         self.blobs = Blobs(links, objects, transactions, quota, GRACE, lambda: self.now)
         self.uploads = Uploads(sessions, objects, objects, self.blobs, self._blob_key, lambda: self.now)
-        policies: Any = Stopping(MemoryPolicyStore(memory))
-        self.trash = Trash(trash, transactions, Retention(policies, 7).seconds, lambda: self.now)
         self.manifests = Manifests(
             rows,
             tags,
@@ -115,7 +125,6 @@ class RegistryInMemory:
             Staging(rows, objects, transactions),
             self._manifest_key,
             trash=self.trash,
-            policies=policies,
             clock=lambda: self.now,
         )
         found: Any = Stopping(MemoryCollectableStore(memory))
@@ -131,6 +140,7 @@ class RegistryInMemory:
             steps=Steps(transactions, quota.usage),
             shards="0",
             account_of=lambda _: "account",
+            settle=lambda account: quota.settle(account, transactions),
             grace=GRACE,
             clock=lambda: self.now,
         )

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.registry.changes import Change, RemoveBlob
+from chalicelib.registry.changes import AuditAccount, Change, RemoveBlob
 from chalicelib.registry.manifests import Push
-from chalicelib.registry.stores import RELEASING, STAGING
+from chalicelib.registry.stores import RELEASING, STAGING, Usage
 from chalicelib.registry.uploads import Chunk
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
@@ -105,6 +105,34 @@ def test_a_blob_that_no_manifest_names_goes_with_its_bytes_and_its_charge_once_i
     assert not memory.objects
     assert not memory.buried
     assert memory.usage["account"].bytes == 0
+
+
+def test_a_threshold_that_was_crossed_can_be_crossed_again_once_bytes_were_freed() -> None:
+    registry = RegistryInMemory()
+    upload(registry, BLOBS[0])
+    memory, size = registry.memory, len(BLOBS[0])
+    memory.usage["account"] = Usage(size, size, level=100)
+    registry.now += GRACE
+    collect(registry, 2)
+    usage = memory.usage["account"]
+    assert (usage.bytes, usage.level) == (0, 0)
+    upload(registry, BLOBS[0])
+    told = [one.detail["threshold"] for one in memory.audit if isinstance(one, AuditAccount)]
+    assert sorted(told) == [80, 90, 100]
+    assert memory.usage["account"].level == 100
+
+
+def test_a_level_that_cannot_be_settled_fails_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    registry = RegistryInMemory()
+    upload(registry, BLOBS[0])
+    registry.now += GRACE
+    collecting = Operation("collect", lambda: collect(registry, 2))
+    while not collecting.is_done:
+        is_level = collecting.waiting == "get(account)"
+        collecting.step(Fate.FAIL if is_level else Fate.WELL)
+    assert collecting.error is None
+    assert not registry.memory.blobs
+    assert "the level of the account account is not settled" in caplog.text
 
 
 def test_what_an_image_names_stays_and_its_marks_are_settled() -> None:

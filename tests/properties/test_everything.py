@@ -1,6 +1,6 @@
 """The whole registry beside a simple model: everything that clients, crashes, collectors and time do to it.
 
-10,000 steps in CI; `CCR_PROPERTIES=long` (`make soak`) makes a million.
+10,000 steps in CI; `CCR_PROPERTIES=long` (`make soak`) makes a million, from the seed that `CCR_SEED` says.
 """
 
 from __future__ import annotations
@@ -9,34 +9,47 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+import pytest
+from hypothesis import Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from chalicelib.registry.collection import URL_SECONDS
 from chalicelib.registry.manifests import Push
+from chalicelib.registry.policies import RETENTION, Policy, repository_scope
 from chalicelib.registry.stores import LIVE
 from chalicelib.registry.uploads import SESSION_SECONDS, Chunk
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository
 from tests.properties.documents import BLOBS, BY_DIGEST, DOCUMENTS, SMALL, Document
-from tests.properties.effort import effort
+from tests.properties.effort import LONG, SEED, effort
 from tests.properties.expectations import Expectations
 from tests.properties.interleaving import BROKEN, Fate, Operation
 from tests.properties.memory_stores import S3Error
 from tests.properties.registry_in_memory import GRACE, named_keys
-from tests.properties.whole_registry import Key, WholeRegistry, small_everything, staged_key
+from tests.properties.whole_registry import Key, WholeRegistry, check_everything, facts, small_everything
+from tests.support.limits import limited
 
 REPOSITORIES: Final = (Repository("account", "registry/app"), Repository("account", "registry/base"))
 TAGS: Final = ("t0", "t1", "t2")
-LONG: Final = b"a blob of more than one part, whatever a part is in these tests"
-CONTENTS: Final = (*BLOBS, SMALL.manifest.raw, LONG)
+IN_PARTS: Final = b"a blob of more than one part, whatever a part is in these tests"
+CONTENTS: Final = (*BLOBS, SMALL.manifest.raw, IN_PARTS)
 AT_ONCE: Final = 3
 DAY: Final = 24 * 3600
 FOREVER: Final = 10.0**12
 SECONDS: Final = (1, 61, 700, GRACE // 2, GRACE, DAY + 1, 8 * DAY)
+# Each call takes some time, so that moves of a tag have an order.
+TICK: Final = 0.001
 ROOM: Final = 10**9
 # Of the contents, less than all and more than most.
 NARROW: Final = 120
@@ -80,24 +93,35 @@ class Running:
 
 
 class EverythingMachine(RuleBasedStateMachine):
+    """`made` counts the steps of every example: each rule but the first, which fills it."""
+
+    made: ClassVar[int] = 0
+    # What the bucket says to whoever comes too late.
+    S3_ERRORS: ClassVar[tuple[type[Exception], ...]] = (S3Error,)
+    PHASES: ClassVar[tuple[Phase, ...]] = tuple(Phase)
+
     def __init__(self) -> None:
         super().__init__()
+        self.steps = -1
         self.stack = ExitStack()
-        self.stack.enter_context(small_everything())
-        self.registry = self.world()
+        self.registry: Any = self.world()
         self.model = Expectations()
         self.running: list[Running] = []
         self.told: dict[Key, float] = {}
         self.documents: list[Document] = []
         self.used = 0
         self.is_hurt = False
+        # Whether what is deleted may give way to what is uploaded, now or then.
+        self.is_uncounted = False
         # When bytes were last linked: until an hour later somebody may be reading them.
         self.linked: dict[str, float] = {}
 
-    def world(self) -> WholeRegistry:
+    def world(self) -> Any:
+        self.stack.enter_context(small_everything())
         return WholeRegistry()
 
     def teardown(self) -> None:
+        type(self).made += max(0, self.steps)
         with self.stack:
             try:
                 if self.documents:
@@ -128,7 +152,7 @@ class EverythingMachine(RuleBasedStateMachine):
     def content(self, target: Target) -> bytes:
         """Of a blob that the document names, or a long one."""
         named = {held.digest for held in self.document(target).holds()}
-        choice = [*(one for one in CONTENTS if Digest.of(one) in named), LONG]
+        choice = [*(one for one in CONTENTS if Digest.of(one) in named), IN_PARTS]
         return choice[target.part % len(choice)]
 
     # Operations.
@@ -144,6 +168,7 @@ class EverythingMachine(RuleBasedStateMachine):
     def start(
         self, kind: str, target: Target, content: bytes | None = None, document: Document | None = None
     ) -> Running:
+        self.registry.now += TICK
         verb = KINDS[kind]
         document = document or self.document(target)
         content = self.content(target) if content is None else content
@@ -176,6 +201,7 @@ class EverythingMachine(RuleBasedStateMachine):
                     other.rivals |= {key for key, _ in later}
 
     def step(self, running: Running, fate: Fate = Fate.WELL) -> None:
+        self.registry.now += TICK
         waits_for = running.operation.waiting
         running.operation.step(fate)
         if waits_for.startswith(("write", "delete", "complete", "abort")):
@@ -193,9 +219,9 @@ class EverythingMachine(RuleBasedStateMachine):
             self.acknowledged(running)
         for other in self.running:
             other.rivals |= {key for key, _ in running.possible}
-        self.model.check(self.registry.facts())
+        self.model.check(facts(self.registry.memory))
         if not self.running:
-            self.model.settle(self.registry.facts())
+            self.model.settle(facts(self.registry.memory))
 
     def judge(self, running: Running) -> None:
         operation = running.operation
@@ -207,7 +233,7 @@ class EverythingMachine(RuleBasedStateMachine):
             if not operation.broken and not running.rivals and not is_late:
                 KINDS[running.kind].refused(Refusal(running.about, running.before, error.code))
         elif error is not None:
-            assert operation.broken or isinstance(error, S3Error), error
+            assert operation.broken or isinstance(error, self.S3_ERRORS), error
 
     def acknowledged(self, running: Running) -> None:
         about = running.about
@@ -229,7 +255,7 @@ class EverythingMachine(RuleBasedStateMachine):
         return True
 
     def check(self) -> None:
-        self.registry.check()
+        check_everything(self.registry.memory)
         usage = self.registry.memory.usage["account"]
         assert usage.bytes <= max(usage.limit, self.used), "more was charged than there was room for"
         self.used = usage.bytes
@@ -310,33 +336,44 @@ class EverythingMachine(RuleBasedStateMachine):
 
     @rule(limit=st.sampled_from([NARROW, ROOM, ROOM]))
     def set_limit(self, limit: int) -> None:
-        self.registry.blobs.quota.usages.limit("account", limit)
+        limited(self.registry.blobs.quota.usages, "account", limit)
+
+    @precondition(lambda self: not self.running)
+    @rule(is_counted=st.booleans())
+    def set_retention(self, *, is_counted: bool) -> None:
+        """Of what is deleted from now on in the first repository."""
+        self.is_uncounted = self.is_uncounted or not is_counted
+        document = {"days": 7, "counted": is_counted}
+        policy = Policy(repository_scope(REPOSITORIES[0]), RETENTION, document)
+        self.registry.memory.policies[policy.scope, policy.kind] = policy
 
     @precondition(lambda self: not self.running)
     @rule()
     def everything_goes_in_the_end(self) -> None:
         """With all grace passed, what nobody needs is gone to the last byte, and nothing else is."""
-        before = self.registry.facts()
+        before = facts(self.registry.memory)
         self.registry.now += 9 * DAY
         for _ in range(6):
             self.whole("collect", Target(REPOSITORIES[0], 0, 0, ()))
             self.registry.now += DAY + 1
-        memory, facts = self.registry.memory, self.registry.facts()
+        memory = self.registry.memory
+        after = facts(memory)
         stays = {key: value for key, value in before.items() if key[0] in {"live", "tag"}}
-        assert {key: value for key, value in facts.items() if key[0] in {"live", "tag"}} == stays
+        assert {key: value for key, value in after.items() if key[0] in {"live", "tag"}} == stays
         needed = {("link", n, d) for n, d in memory.links if memory.links[n, d].references}
-        assert {key for key in facts if key[0] == "link"} == needed
+        assert {key for key in after if key[0] == "link"} == needed
         assert all(row.state == LIVE for row in memory.manifests.values())
         assert not memory.trash
         assert not memory.buried
         assert not memory.uploads
         assert {digest for _, digest in memory.blobs} == {digest for _, digest in memory.links}
         # What a request that broke could not delete any more is for the sweep of the bucket.
-        left = set() if self.is_hurt else {key for key in memory.objects if not key.startswith("staged|")}
+        left = set() if self.is_hurt else {key for key in memory.objects if not key.startswith("staged")}
         assert left <= named_keys(memory), f"nothing names {left - named_keys(memory)}"
 
     @invariant()
     def hold_true(self) -> None:
+        self.steps += 1
         self.check()
 
 
@@ -357,7 +394,7 @@ class About:
     told: float = 0
 
     @property
-    def registry(self) -> WholeRegistry:
+    def registry(self) -> Any:
         return self.machine.registry
 
     @property
@@ -423,14 +460,17 @@ class Upload(Verb):
 
     def possible(self, about: About) -> Iterator[tuple[Key, Any]]:
         yield about.link, True
+        if about.machine.is_uncounted:
+            yield from ((("kept", REPOSITORIES[0].name, one.digest), None) for one in DOCUMENTS)
 
     def effects(self, about: About, result: Any) -> dict[Key, Any]:
         return {about.link: True} if result is not False else {}
 
     def refused(self, refusal: Refusal) -> None:
-        usage = refusal.about.registry.memory.usage["account"]
+        registry = refusal.about.registry
         assert refusal.code is ErrorCode.DENIED, refusal.code
-        assert usage.free < len(refusal.about.content), "refused, and there is room"
+        room = registry.memory.usage["account"].free + registry.blobs.quota.gives_way("account")
+        assert room < len(refusal.about.content), "refused, and there is room"
 
 
 class PutAtOnce(Upload):
@@ -479,8 +519,7 @@ class Adopted(Upload):
 
     def work(self, about: About) -> Any:
         row = about.registry.uploads.open(about.repository)
-        key = staged_key(about.repository, about.digest, row.session)
-        about.registry.memory.objects[key] = about.content
+        about.registry.stage(about.repository, about.digest, row.session, about.content)
         return about.registry.adoption.find(about.repository, about.digest)
 
 
@@ -528,14 +567,19 @@ class DeleteBlob(Verb):
 
 
 class Put(Verb):
-    refusals = frozenset({ErrorCode.MANIFEST_BLOB_UNKNOWN})
+    # DENIED: there is no room for what it would adopt.
+    refusals = frozenset({ErrorCode.MANIFEST_BLOB_UNKNOWN, ErrorCode.DENIED})
 
     def work(self, about: About) -> Any:
         document, tags = about.document, about.target.tags
         about.registry.manifests.put(Push(about.repository, document.manifest, document.digest, tags))
 
     def possible(self, about: About) -> Iterator[tuple[Key, Any]]:
+        """It adopts what waits to be."""
         yield from self.effects(about, None).items()
+        for held in about.document.holds():
+            if about.registry.is_staged(about.repository, held.digest):
+                yield about.of("link", held.digest), True
 
     def effects(self, about: About, _result: Any) -> dict[Key, Any]:
         named = {about.of("tag", tag): about.document.digest for tag in about.target.tags}
@@ -697,7 +741,30 @@ KINDS: Final[dict[str, Verb]] = {
 }
 
 STEPS: Final = 50
+# Each part is one process's; together they make this many steps.
+PARTS: Final = 40 if LONG else 1
+WANTED: Final = 1_000_000 if LONG else 10_000
+# A part that goes on goes on beyond those of all parts.
+SEEDS: Final = 1000
 
 
-EverythingMachine.TestCase.settings = effort(examples=200, long=20_000, steps=STEPS)
-TestEverything = EverythingMachine.TestCase
+@pytest.mark.parametrize("part", range(PARTS))
+def test_everything_stays_as_it_must_be(part: int) -> None:
+    wanted = WANTED // PARTS
+    assert run(EverythingMachine, wanted, None if SEED is None else SEED + part) >= wanted
+
+
+def run(machine: type[EverythingMachine], steps: int, number: int | None = None) -> int:
+    """At least so many steps, from that seed where one is given; how many were made."""
+    own = type(machine.__name__, (machine,), {"made": 0})
+    said = "" if number is None else f" from seed {number}"
+    while own.made < steps:
+        if number is not None:
+            seed(number)(own)
+            number += SEEDS
+        # Some end early: then there are more.
+        examples = -(-(steps - own.made) // STEPS)
+        chosen = settings(effort(examples, examples, STEPS), phases=own.PHASES)
+        run_state_machine_as_test(own, settings=chosen)
+    print(f"{own.made} steps of {machine.__name__}{said}")
+    return own.made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.registry.adoption import Adoption
@@ -84,6 +84,8 @@ class WholeRegistry(RegistryInMemory):
         )
         staged: Any = Stopping(MemoryStagedStore(memory))
         self.adoption = Adoption(self.blobs, self.uploads, staged, lambda: self.now)
+        self.manifests = replace(self.manifests, adopt=self.adoption.adopt)
+        self.undo = replace(self.undo, manifests=self.manifests)
 
     def send(self, row: DirectRow, content: bytes) -> None:
         """As S3 takes it: no byte passes the registry."""
@@ -95,34 +97,43 @@ class WholeRegistry(RegistryInMemory):
             part = content[first : first + size]
             self.memory.multiparts[row.multipart_id].parts[number] = Digest.of(part), part
 
-    def facts(self) -> dict[Key, Any]:
-        """What can be pulled, had, named and restored."""
-        memory, found = self.memory, dict[Key, Any]()
-        for name, digest in memory.links:
-            found["link", name, digest] = True
-        for (name, digest), row in memory.manifests.items():
-            if row.state == LIVE:
-                found["live", name, digest] = True
-        for (name, tag), row in memory.tags.items():
-            found["tag", name, tag] = row.digest
-        for (name, digest), kept in memory.trash.items():
-            if kept.state == "kept":
-                found["kept", name, digest] = True
-        return found
+    def stage(self, repository: Repository, digest: Digest, session: str, content: bytes) -> None:
+        """As a client puts it into S3 for an upload session."""
+        self.memory.objects[staged_key(repository, digest, session)] = content
 
-    def check(self) -> None:
-        """What must hold between any two calls."""
-        memory = self.memory
-        check_pullable(memory)
-        check_tags(memory)
-        check_counts(memory)
-        check_referrers(memory)
-        check_blobs(memory)
-        check_keys(memory)
-        check_marks(memory)
-        check_buried(memory)
-        check_trash(memory)
-        check_history(memory)
+    def is_staged(self, repository: Repository, digest: Digest) -> bool:
+        prefix = staged_key(repository, digest, "")
+        return any(key.startswith(prefix) for key in self.memory.objects)
+
+
+def facts(memory: Memory) -> dict[Key, Any]:
+    """What can be pulled, had, named and restored."""
+    found = dict[Key, Any]()
+    for name, digest in memory.links:
+        found["link", name, digest] = True
+    for (name, digest), row in memory.manifests.items():
+        if row.state == LIVE:
+            found["live", name, digest] = True
+    for (name, tag), row in memory.tags.items():
+        found["tag", name, tag] = row.digest
+    for (name, digest), kept in memory.trash.items():
+        if kept.state == "kept":
+            found["kept", name, digest] = True
+    return found
+
+
+def check_everything(memory: Memory) -> None:
+    """What must hold between any two calls."""
+    check_pullable(memory)
+    check_tags(memory)
+    check_counts(memory)
+    check_referrers(memory)
+    check_blobs(memory)
+    check_keys(memory)
+    check_marks(memory)
+    check_buried(memory)
+    check_trash(memory)
+    check_history(memory)
 
 
 def check_marks(memory: Memory) -> None:
@@ -157,8 +168,9 @@ def check_trash(memory: Memory) -> None:
 
 
 def check_history(memory: Memory) -> None:
-    """The last move told of each tag is to what it names."""
-    last = {(one.repository.name, one.move.tag): one.move.digest for one in memory.history}
+    """The last move told of each tag is to what it names; they were told in the order of their times."""
+    told = sorted(memory.history, key=lambda one: one.move.at)
+    last = {(one.repository.name, one.move.tag): one.move.digest for one in told}
     named = {key: row.digest for key, row in memory.tags.items()}
     for key, digest in last.items():
         assert named.get(key) == digest, f"{key} names {named.get(key)}, its history ends at {digest}"

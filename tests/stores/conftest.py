@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -11,6 +10,7 @@ import pytest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from tests.engines.backends import BACKENDS, EMBEDDED, ENGINES, MOTO, Engines, deployed
+from tests.stores.rows import a_repository
 
 
 @pytest.fixture(scope="package")
@@ -47,6 +47,4 @@ def on_weed(engines: Engines) -> Iterator[Deployment]:
 
 @pytest.fixture
 def repository() -> Repository:
-    """In an account and a registry that no other test has."""
-    name = os.urandom(6).hex()
-    return Repository(f"account-{name}", f"registry-{name}/some/app")
+    return a_repository()

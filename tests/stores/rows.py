@@ -16,6 +16,12 @@ from chalicelib.wiring import Deployment
 FAR = 4_000_000_000
 
 
+def a_repository() -> Repository:
+    """In an account and a registry that no other test has."""
+    name = os.urandom(6).hex()
+    return Repository(f"account-{name}", f"registry-{name}/some/app")
+
+
 def a_digest(text: str = "") -> Digest:
     return Digest.of(text.encode() or os.urandom(16))
 

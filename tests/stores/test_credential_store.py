@@ -206,6 +206,13 @@ def test_a_count_that_expired_begins_anew_though_its_row_is_still_there(
     assert store.look_up(name, address, ()).by_credential == Attempts(3, 0)
 
 
+def test_two_who_both_saw_no_failure_are_both_counted(deployment: Deployment, name: str) -> None:
+    store, now = deployment.credentials, int(time.time())
+    for _ in range(2):
+        store.failed(f"credential#{name}", Attempts(1, 0), now)
+    assert store.look_up(name, "203.0.113.9", ()).by_credential == Attempts(2, 0)
+
+
 def test_first_failures_at_once_are_all_counted(on_engines: Deployment, name: str, address: str) -> None:
     store, now = on_engines.credentials, int(time.time())
     with ThreadPoolExecutor(8) as pool:

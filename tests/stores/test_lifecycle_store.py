@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.lifecycle_store import DynamoLifecycleStore
-from chalicelib.registry.changes import Change, CountManifest, PutManifest, PutTag, RemoveManifest, RemoveTag
+from chalicelib.registry.changes import (
+    Change,
+    CountManifest,
+    MoveManifest,
+    PutManifest,
+    PutTag,
+    RemoveManifest,
+    RemoveTag,
+)
 from chalicelib.registry.policies import LIFECYCLE, Policy, repository_scope
-from chalicelib.registry.stores import LIVE, Held, ManifestRow, TagRow
+from chalicelib.registry.stores import LIVE, RELEASING, Held, ManifestRow, TagRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
@@ -22,16 +30,24 @@ def write(deployment: Deployment, *changes: Change) -> list[Change]:
     return deployment.services.manifests.transactions.write(changes)
 
 
-@pytest.fixture
-def row() -> ManifestRow:
+def a_row() -> ManifestRow:
     holds = (Held(OTHER, is_manifest=True), Held(Digest.of(b"a blob"), is_manifest=False))
     return ManifestRow(DIGEST, "a/type", 1, LIVE, b"x", subject=OTHER, holds=holds, held=2, tags=1)
 
 
 @pytest.fixture
-def pushed(deployment: Deployment, repository: Repository, row: ManifestRow) -> ManifestRow:
+def row() -> ManifestRow:
+    return a_row()
+
+
+def push(deployment: Deployment, repository: Repository, row: ManifestRow) -> None:
     tag = PutTag(repository, TagRow("v1", DIGEST, "a/type", 1), None)
     assert write(deployment, PutManifest(repository, row), tag) == []
+
+
+@pytest.fixture
+def pushed(deployment: Deployment, repository: Repository, row: ManifestRow) -> ManifestRow:
+    push(deployment, repository, row)
     return row
 
 
@@ -86,6 +102,8 @@ def test_a_manifest_goes_only_while_it_was_not_pulled(
         assert write(deployment, removal(seen)) == [removal(seen)]
         count = CountManifest(repository, DIGEST, tags=-1, pulled=seen)
         assert write(deployment, count) == [count]
+        move = MoveManifest(repository, DIGEST, (LIVE, 2), (RELEASING, 2), pulled=seen)
+        assert write(deployment, move) == [move]
     assert write(deployment, removal(100)) == []
 
 

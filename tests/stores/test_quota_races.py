@@ -23,6 +23,7 @@ from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from tests.stores.invariants import broken, rows_of
 from tests.stores.race import race
+from tests.support.limits import limited
 
 PUSHES = 50
 SIZE = 1000
@@ -200,7 +201,7 @@ def test_a_large_blob_that_is_refused_in_the_end_leaves_no_part(
     blob = half * parts
     for _ in range(parts - 1):
         uploads.append(repository, session, Chunk([half], len(half)))
-    on_engines.quota.usages.limit(repository.account, len(blob) - 1)
+    limited(on_engines.quota.usages, repository.account, len(blob) - 1)
     with pytest.raises(RegistryError) as refused:
         uploads.close(repository, session, Digest.of(blob), Chunk([half], len(half)))
     assert refused.value.details == ({"used": 0, "limit": len(blob) - 1, "needed": len(blob)},)

@@ -114,12 +114,25 @@ def _kept_blob(r: Repository) -> list[Change]:
     return [*_idle_blob(r), CountBlob(r.account, D, kept=2), CountBlob(r.account, D, kept=-1)]
 
 
-def a_trash() -> TrashRow:
-    return TrashRow(D, "text/plain", 7, KEPT, raw=b"{}", due=9)
+def _quiet_blob(r: Repository) -> list[Change]:
+    """Kept by one, with no mark."""
+    return [*_idle_blob(r), CountBlob(r.account, D, kept=1)]
+
+
+def a_trash(*, gives_way: bool = False) -> TrashRow:
+    return TrashRow(D, "text/plain", 7, KEPT, raw=b"{}", due=9, gives_way=gives_way)
 
 
 def _trash(r: Repository) -> list[Change]:
     return [PutTrash(r, a_trash())]
+
+
+def _giving(r: Repository) -> list[Change]:
+    return [PutTrash(r, a_trash(gives_way=True))]
+
+
+def _counted_since(r: Repository) -> list[Change]:
+    return [*_giving(r), MoveTrash(r, D, (KEPT, 0), (KEPT, 0), row=a_trash())]
 
 
 def _used(_: Repository) -> list[Change]:
@@ -135,6 +148,14 @@ def _move(**fields: Any) -> Callable[[Repository], Change]:
     return lambda r: MoveManifest(r, D, **{"before": (LIVE, 2), "after": (RELEASING, 2), **fields})
 
 
+def _leaving(r: Repository) -> MoveTrash:
+    return MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), gives_way=True)
+
+
+def _beside(r: Repository, **less: int) -> CountBlob:
+    return CountBlob(r.account, D, is_shared=True, **less)
+
+
 HOLDING = [
     Case("put manifest where none is", _nothing, lambda r: PutManifest(r, a_manifest(D))),
     Case("move manifest from where it stands", _manifest(held=2), _move()),
@@ -147,6 +168,7 @@ HOLDING = [
     Case("count link", _link(), lambda r: CountLink(r, D, 1)),
     Case("put new tag", _nothing, lambda r: PutTag(r, a_tag("v1", D), None)),
     Case("put tag from what it names", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E)),
+    Case("put tag since then", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E, NOW * 1_000_000)),
     Case("remove tag", _tag(D), lambda r: RemoveTag(r, "v1", D)),
     Case("put referrer", _nothing, lambda r: PutReferrer(r, SUBJECT, D, {"size": 1})),
     Case(
@@ -170,6 +192,14 @@ HOLDING = [
     Case("count blob", _link(), lambda r: CountBlob(r.account, D, 1)),
     Case("count blob under its key", _link(), lambda r: CountBlob(r.account, D, 1, KEY)),
     Case("remove blob that nothing needs", _idle_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
+    Case(
+        "remove blob with the last that keeps it",
+        _kept_blob,
+        lambda r: RemoveBlob(r.account, D, KEY, NOW, 1),
+    ),
+    Case("remove blob that has no mark", _quiet_blob, lambda r: RemoveBlob(r.account, D, KEY, 0, 1)),
+    Case("count blob down beside a link", _link(), lambda r: _beside(r, kept=-1)),
+    Case("count blob down beside a keeper", _quiet_blob, lambda r: _beside(r, links=-1)),
     Case("charge what is free", _used, lambda r: Charge(r.account, ROOM)),
     Case("give back more than is free", _used, lambda r: Charge(r.account, -ROOM * 2)),
     Case("bury an object", _nothing, lambda _: BuryObject(KEY)),
@@ -178,6 +208,8 @@ HOLDING = [
     Case("move trash that is due", _trash, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), due=9)),
     Case("remove trash", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0))),
     Case("remove trash that is due", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), 9)),
+    Case("move trash that gives way", _giving, _leaving),
+    Case("remove trash that gives way", _giving, lambda r: RemoveTrash(r, D, (KEPT, 0), 9, gives_way=True)),
     Case("touch link", _link(), lambda r: TouchLink(r, D)),
     Case("touch link idle as seen", _link(), lambda r: TouchLink(r, D, NOW)),
     Case("settle link in use", _used_link, lambda r: SettleLink(r, D, NOW)),
@@ -214,6 +246,7 @@ REFUSED = [
     Case("count link not there", _nothing, lambda r: CountLink(r, D, 1)),
     Case("put new tag that is there", _tag(E), lambda r: PutTag(r, a_tag("v1", D), None)),
     Case("put tag from another", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), SUBJECT)),
+    Case("put tag that moved since", _tag(E), lambda r: PutTag(r, a_tag("v1", D, 2), E, 1)),
     Case("put tag that is gone", _nothing, lambda r: PutTag(r, a_tag("v1", D, 2), E)),
     Case("remove tag of another", _tag(E), lambda r: RemoveTag(r, "v1", D)),
     Case("remove tag not there", _nothing, lambda r: RemoveTag(r, "v1", D)),
@@ -226,10 +259,18 @@ REFUSED = [
     Case("count blob gone under key", _nothing, lambda r: CountBlob(r.account, D, 1, KEY)),
     Case("remove link idle since then", _link(), lambda r: RemoveLink(r, D, NOW - 1)),
     Case("remove blob not there", _nothing, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
-    Case("remove blob that is linked", _link(), lambda r: RemoveBlob(r.account, D, KEY, NOW)),
+    Case("remove blob that is linked", _used_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
     Case("remove blob that is kept", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW)),
     Case("remove blob of another key", _idle_blob, lambda r: RemoveBlob(r.account, D, "other", NOW)),
     Case("remove blob idle since then", _idle_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW - 1)),
+    Case("remove blob that more keep", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW, 2)),
+    Case("remove blob linked beside", _link(), lambda r: RemoveBlob(r.account, D, KEY, 0)),
+    Case("remove blob that has a mark", _kept_blob, lambda r: RemoveBlob(r.account, D, KEY, 0, 1)),
+    Case("remove blob that has none", _quiet_blob, lambda r: RemoveBlob(r.account, D, KEY, NOW, 1)),
+    Case("count the last of a blob", _quiet_blob, lambda r: _beside(r, kept=-1)),
+    Case("move trash that is counted", _trash, _leaving),
+    Case("move trash counted since", _counted_since, _leaving),
+    Case("remove trash that is counted", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), gives_way=True)),
     Case("touch link not there", _nothing, lambda r: TouchLink(r, D)),
     Case("touch link idle since then", _link(), lambda r: TouchLink(r, D, NOW - 1)),
     Case("touch link in use", _used_link, lambda r: TouchLink(r, D, NOW)),
@@ -247,6 +288,7 @@ REFUSED = [
     Case("move trash of another mark", _trash, lambda r: MoveTrash(r, D, (KEPT, 1), (RELEASING, 0))),
     Case("move trash due later", _trash, lambda r: MoveTrash(r, D, (KEPT, 0), (RELEASING, 0), due=8)),
     Case("remove trash of another state", _trash, lambda r: RemoveTrash(r, D, (RELEASING, 0))),
+    Case("remove trash of another mark", _trash, lambda r: RemoveTrash(r, D, (KEPT, 1))),
     Case("remove trash due later", _trash, lambda r: RemoveTrash(r, D, (KEPT, 0), 8)),
 ]
 
@@ -390,6 +432,22 @@ def test_end_upload_holds_for_the_writer_alone(deployment: Deployment, repositor
     assert transactions.write([bystander, own]) == []
     assert sessions.get(row.session) is None
     assert transactions.write([own]) == [own]
+
+
+def test_session_expires_as_it_was_seen_and_while_nobody_writes(
+    deployment: Deployment, repository: Repository
+) -> None:
+    sessions, transactions = deployment.services.uploads.sessions, deployment.services.blobs.transactions
+    row = an_upload(repository, expires=100)
+    sessions.create(row)
+    later, now = ExpireSession(row.session, 101, 200), ExpireSession(row.session, 100, 200)
+    assert transactions.write([later]) == [later]
+    assert sessions.acquire(row.session, "me", now=1, lease=200)
+    assert transactions.write([now]) == [now]
+    assert sessions.get(row.session) == row
+    assert transactions.write([ExpireSession(row.session, 100, 201)]) == []
+    assert sessions.get(row.session) is None
+    assert transactions.write([now]) == [now]
 
 
 def test_every_refused_change_is_named(deployment: Deployment, repository: Repository) -> None:

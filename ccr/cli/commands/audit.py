@@ -14,7 +14,7 @@ from ccr.cli.session import Session, note
 SHOWN = 100
 ACTIONS = (
     *("login", "push", "tag", "untag", "delete", "delete-blob", "promote", "restore", "rollback"),
-    *("collect", "quota-threshold", "quota-repair", "soft-limit"),
+    *("collect", "purge-for-room", "quota-threshold", "quota-repair", "soft-limit"),
     *(f"api {method}" for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
 )
 

@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Policies of a registry, or of one 
 Scope = Annotated[str, typer.Argument(metavar="NAME", help="A registry (prod) or a repository (prod/api).")]
 Off = Annotated[bool, typer.Option("--off", help="Take the policy away.")]
 PATTERNS = (column("patterns"), ("except", lambda one: " ".join(one["except"])))
-DAYS = (column("days"),)
+RETENTION = (column("days"), ("counted", lambda one: _counted(one["counted"])))
 
 
 @app.callback()
@@ -60,15 +60,32 @@ def retention(
         typer.Argument(min=0, max=365, help="0: nothing is kept. None: show it.", show_default=False),
     ] = None,
     *,
+    counted: Annotated[
+        bool | None,
+        typer.Option(
+            "--counted/--uncounted",
+            help="What is kept stays, or gives way to pushes; as the deployment has it, if left out.",
+            show_default=False,
+        ),
+    ] = None,
     off: Off = False,
     if_match: IfMatch = "",
 ) -> None:
     """Show or set for how many days what is deleted from now on can be restored."""
+    if counted is not None and days is None:
+        raise typer.BadParameter("say for how many days it is kept too: ccr policy retention prod 30")
     place = path("policies", session.connection.bare(name), "retention")
     if off:
         session.api.delete(place, if_match)
         session.done(f"{name} keeps what is deleted as its registry or the deployment says", removed=name)
     elif days is not None:
-        session.show(session.api.put(place, {"days": days}, if_match), DAYS)
+        body = {"days": days, "counted": counted}
+        session.show(session.api.put(place, body, if_match), RETENTION)
     else:
-        session.show(session.api.get(place), DAYS)
+        session.show(session.api.get(place), RETENTION)
+
+
+def _counted(value: bool | None) -> str:  # noqa: FBT001 - as the document has it
+    if value is None:
+        return "as the deployment has it"
+    return "yes" if value else "no: gives way to pushes"

@@ -18,6 +18,7 @@ USAGE = (
     ("used", lambda one: size(one["used_bytes"])),
     ("limit", lambda one: size(one["limit_bytes"])),
     ("percent", lambda one: f"{one['used_percent']} %"),
+    ("gives way", lambda one: size(one["gives_way_bytes"])),
 )
 RECONCILED = (
     column("account"),
@@ -43,7 +44,7 @@ Off = Annotated[bool, typer.Option("--none", help="Take the soft limit away.")]
 
 @command(app, "show")
 def show(session: Session, account: Account = "") -> None:
-    """Show what an account uses of its limit."""
+    """Show what an account uses of its limit, and how much of that gives way to pushes."""
     session.show(session.api.get(path("accounts", account or _own(session))), USAGE)
 
 

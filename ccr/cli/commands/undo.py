@@ -22,6 +22,7 @@ TRASH = (
     ("deleted", lambda one: printing.moment(one["deleted"])),
     column("deleted_by"),
     ("until", lambda one: printing.moment(one["until"])),
+    column("gives_way"),
     column("reason"),
 )
 MOVES = (
@@ -39,6 +40,7 @@ NAMED = (
     column("actor"),
     column("action"),
     ("until", lambda one: printing.moment(one["until"])),
+    column("gives_way"),
 )
 
 
