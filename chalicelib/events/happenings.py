@@ -13,6 +13,7 @@ _DELETED: Final = {
     "delete": (EventType.MANIFEST_DELETED, EventType.MANIFEST_EXPIRED),
     "untag": (EventType.TAG_DELETED, EventType.TAG_EXPIRED),
 }
+_PUSHED: Final = frozenset({"push", "tag", "restore", "rollback"})
 _OF_ACCOUNTS: Final = {
     "quota-threshold": EventType.QUOTA_REACHED,
     "soft-limit": EventType.SOFT_LIMIT_EXCEEDED,
@@ -23,8 +24,11 @@ def event_of(change: WriteAudit | AuditAccount, order: str) -> Event | None:
     """None for what is nobody else's business."""
     if isinstance(change, AuditAccount):
         return _of_account(change, order)
+    found = _of_repository(change)
+    if found is None:
+        return None
+    type_, said = found
     name = change.repository.name
-    type_, said = _of_repository(change)
     data = {
         "account": change.repository.account,
         "registry": change.repository.registry,
@@ -37,7 +41,7 @@ def event_of(change: WriteAudit | AuditAccount, order: str) -> Event | None:
     return Event(type_, change.repository.account, order, subject, name, data)
 
 
-def _of_repository(change: WriteAudit) -> tuple[EventType, dict[str, Any]]:
+def _of_repository(change: WriteAudit) -> tuple[EventType, dict[str, Any]] | None:
     detail = change.detail
     if change.action == "delete-blob":
         return EventType.BLOB_DELETED, {"digest": change.reference}
@@ -46,6 +50,8 @@ def _of_repository(change: WriteAudit) -> tuple[EventType, dict[str, Any]]:
         digest = detail.get("digest", change.reference)
         said = {"digest": digest, "tags": list(detail.get("tags", ())), "reason": reason}
         return _DELETED[change.action][is_lifecycle_reason(reason)], said
+    if change.action not in _PUSHED:
+        return None
     facts = {name: value for name, value in change.facts.items() if name != "is_new"}
     moved = detail.get("tags", {}).items()
     return _pushed(change.facts), {

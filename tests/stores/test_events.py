@@ -57,6 +57,45 @@ def test_what_is_audited_is_in_the_outbox_in_the_order_of_the_writes(
     assert deployment.outbox.read(lane, "~", 2) == events[:2]
 
 
+def test_an_event_is_moved_only_once(deployment: Deployment, repository: Repository) -> None:
+    queue, event = Queue(TARGET, f"{repository.account}/{repository.name}"), an_event(repository)
+    deployment.outbox.put(event)
+    assert deployment.outbox.move(event, [TARGET], 1)
+    assert not deployment.outbox.move(event, [TARGET], 1)
+    assert deployment.queues.read(queue, 10) == [Delivery(event)]
+
+
+def test_a_queue_with_something_in_it_does_not_end(deployment: Deployment, repository: Repository) -> None:
+    queue = moved(deployment, an_event(repository))
+    assert deployment.queues.take(queue, "w", 10, 70) == 0
+    assert not deployment.queues.end(queue, "w")
+    (delivery,) = deployment.queues.read(queue, 10)
+    assert deployment.queues.deliver(queue, delivery, "w")
+    assert deployment.queues.end(queue, "w")
+
+
+def test_what_was_settled_is_not_settled_again(deployment: Deployment, repository: Repository) -> None:
+    queues, queue = deployment.queues, moved(deployment, an_event(repository))
+    assert queues.take(queue, "w", 10, 70) == 0
+    (delivery,) = queues.read(queue, 10)
+    assert queues.deliver(queue, delivery, "w")
+    assert not queues.drop(queue, delivery, "w")
+    assert not queues.retry(queue, delivery, "w", 5)
+    assert queues.read(queue, 10) == []
+    assert queues.end(queue, "w")
+
+
+def test_the_dead_come_back_only_once(deployment: Deployment, repository: Repository) -> None:
+    queues, event = deployment.queues, an_event(repository)
+    queue = moved(deployment, event)
+    assert queues.take(queue, "w", 10, 70) == 0
+    assert queues.give_up(queue, Delivery(event, 8, 10, 503, "no"), "w")
+    assert queues.end(queue, "w")
+    assert queues.revive(queue, Delivery(event), 20)
+    assert not queues.revive(queue, Delivery(event), 20)
+    assert queues.read(queue, 10) == [Delivery(event)]
+
+
 def test_an_event_is_moved_once(on_engines: Deployment, repository: Repository) -> None:
     event = an_event(repository)
     on_engines.outbox.put(event)
@@ -166,6 +205,9 @@ def test_a_webhook_changes_only_as_it_was_read(deployment: Deployment, repositor
     assert deployment.webhooks.of(repository.account) == [hook]
     changed = Webhook(repository.account, "hook", "https://new.example/", "1", (), version=2)
     assert deployment.webhooks.put(changed)
+    assert not deployment.webhooks.put(
+        Webhook(repository.account, "hook", "https://late.example/", "1", (), version=2)
+    )
     assert not deployment.webhooks.remove(hook)
     assert deployment.webhooks.remove(changed)
     assert deployment.webhooks.get(repository.account, "hook") is None
