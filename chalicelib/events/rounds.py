@@ -34,19 +34,23 @@ class Rounds:
         return self.drainer.drain(lanes)
 
     def run(self, seconds: float, lanes: Iterable[tuple[str, str]] | None = None) -> None:
-        """Drain, and deliver what is due; within about `seconds`."""
-        wait(self._begin(seconds, self.drain(lanes)))
+        """Drain, and deliver what is due; within about `seconds`.
+
+        Where `lanes` are given, only what is new in them: all else is looked for once a minute.
+        """
+        wait(self._begin(seconds, self.drain(lanes), self._due() if lanes is None else []))
 
     def begin(self, seconds: float) -> None:
         """The same, without waiting for what is delivered."""
-        self._begin(seconds, self.drain())
+        self._begin(seconds, self.drain(), self._due())
 
-    def _begin(self, seconds: float, filled: list[Queue]) -> list[Future[None]]:
+    def _due(self) -> list[Queue]:
+        return self.queues.due(int(self.clock()), DUE_LIMIT)
+
+    def _begin(self, seconds: float, filled: list[Queue], due: list[Queue]) -> list[Future[None]]:
         until = self.clock() + seconds
-        queues = dict.fromkeys(filled)
-        queues |= dict.fromkeys(self.queues.due(int(self.clock()), DUE_LIMIT))
         by_target: dict[str, list[Queue]] = {}
-        for queue in queues:
+        for queue in dict.fromkeys([*filled, *due]):
             by_target.setdefault(queue.target, []).append(queue)
         with self._lock:
             free = [target for target in by_target if target not in self._busy]
