@@ -94,3 +94,15 @@ def setup(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     if event.get("edge"):
         return deployment().known_to_the_edge(has_gateway=bool(event.get("gateway")))
     return deployment().open()
+
+
+@app.lambda_function(name="stream")
+def stream(event: dict[str, Any], context: Any) -> None:
+    """Tell of what one event of the outbox's stream says was put there."""
+    deployment().tell(event, context.get_remaining_time_in_millis() / 1000)
+
+
+@app.schedule("rate(1 minute)", name="tell")
+def tell(event: Any) -> None:
+    """Try again what is due, and tell of what no stream has led to."""
+    deployment().tell_all(event.context.get_remaining_time_in_millis() / 1000)

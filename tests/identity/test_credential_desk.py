@@ -24,6 +24,7 @@ from chalicelib.identity.roles import EVERY_PROJECT, Role
 from chalicelib.identity.secret import is_generated, matches
 from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.forms import SUBJECT
+from chalicelib.spec.cloud_events import Event
 from tests.identity.memory import NOW, Clock, Credentials, Tenants
 
 TRUST = Trust("https://issuer.example", "ccr", "repo:acme/app:*", {"ref": "refs/heads/main"})
@@ -569,12 +570,12 @@ def test_forgetting_goes_on_where_another_has_just_written(
     robot, _ = desk.create_robot(maintainer, "ci", "shop", [Grant("dev/*", frozenset({"pull"}))])
     real, others = store.put, iter(["a", "b"])
 
-    def put(credential: Credential, *, revoke: bool = False) -> bool:
+    def put(credential: Credential, *, revoke: bool = False, told: Event | None = None) -> bool:
         for title in others:
             held = store.rows["ci"]
             store.rows["ci"] = replace(held, title=title, version=held.version + 1)
-            return real(credential, revoke=revoke)
-        return real(credential, revoke=revoke)
+            return real(credential, revoke=revoke, told=told)
+        return real(credential, revoke=revoke, told=told)
 
     monkeypatch.setattr(store, "put", put)
     desk.forget_registry(registry(desk))
