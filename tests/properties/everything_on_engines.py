@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,7 @@ from chalicelib.aws.direct_store import _row as direct_row
 from chalicelib.registry import direct
 from chalicelib.registry.changes import TellMove
 from chalicelib.registry.expiry import DIRECT
+from chalicelib.registry.policies import Policy
 from chalicelib.registry.stores import DirectRow, Link, Usage
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
@@ -128,7 +130,7 @@ class Backend:
 
     def empty(self) -> None:
         client = self.deployment.dynamodb
-        for name in (*_TABLES, "audit"):
+        for name in (*_TABLES, "audit", "policies"):
             model = self.table(name)
             table, keys_of = model.Meta.table_name, model.get_attributes()
             key = [one.attr_name for one in keys_of.values() if one.is_hash_key or one.is_range_key]
@@ -210,6 +212,11 @@ class DeployedRegistry:
             ChecksumAlgorithm="SHA256",
             ChecksumSHA256=checksum,
         )
+
+    def set_policy(self, policy: Policy) -> None:
+        document = json.dumps(policy.document)
+        table = self._backend.table("policies")
+        table(policy.scope, policy.kind, document=document, version=policy.version).save()
 
     def is_staged(self, repository: Repository, digest: Digest) -> bool:
         prefix = keys.staged_prefix(repository, digest)

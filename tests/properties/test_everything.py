@@ -344,8 +344,7 @@ class EverythingMachine(RuleBasedStateMachine):
         """Of what is deleted from now on in the first repository."""
         self.is_uncounted = self.is_uncounted or not is_counted
         document = {"days": 7, "counted": is_counted}
-        policy = Policy(repository_scope(REPOSITORIES[0]), RETENTION, document)
-        self.registry.memory.policies[policy.scope, policy.kind] = policy
+        self.registry.set_policy(Policy(repository_scope(REPOSITORIES[0]), RETENTION, document))
 
     @precondition(lambda self: not self.running)
     @rule()

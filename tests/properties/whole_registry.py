@@ -9,6 +9,7 @@ from typing import Any
 
 from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.direct import DirectUploads, count_of_parts, size_of_part
+from chalicelib.registry.policies import Policy
 from chalicelib.registry.stores import LIVE, STAGING, DirectRow, Staged
 from chalicelib.registry.verification import Verifier
 from chalicelib.spec.digest import Digest
@@ -100,6 +101,10 @@ class WholeRegistry(RegistryInMemory):
     def stage(self, repository: Repository, digest: Digest, session: str, content: bytes) -> None:
         """As a client puts it into S3 for an upload session."""
         self.memory.objects[staged_key(repository, digest, session)] = content
+
+    def set_policy(self, policy: Policy) -> None:
+        """In place of whichever there is."""
+        self.memory.policies[policy.scope, policy.kind] = policy
 
     def is_staged(self, repository: Repository, digest: Digest) -> bool:
         prefix = staged_key(repository, digest, "")

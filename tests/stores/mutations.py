@@ -165,7 +165,6 @@ _CREDENTIALS: Final = "DynamoCredentialStore"
 _NONE: Final = "table.digest.does_not_exist()"
 _STANDS: Final = "(table.state == state) & (table.held == held)"
 _TAGS: Final = "(table.tags == change.tags) & (table.parents == 0)"
-_SAME: Final = "(table.bytes == before.bytes) & (table.free == before.free)"
 _VERSION: Final = "table.version.does_not_exist() if is_new else table.version == version - 1"
 _CREDENTIAL: Final = "table.version == before if before else table.version.does_not_exist()"
 
@@ -379,9 +378,16 @@ TRANSACTIONS: Final = (
     _change(
         "RemoveBlob: nothing deleted keeps it",
         "remove_blob",
-        " & (table.kept.does_not_exist() | (table.kept == 0))",
-        "",
+        "else table.kept.does_not_exist() | kept)",
+        "else table.digest.exists())",
         "remove blob that is kept",
+    ),
+    _change(
+        "RemoveBlob: nothing deleted keeps it but what goes with it",
+        "remove_blob",
+        "(kept if change.kept",
+        "(table.digest.exists() if change.kept",
+        "remove blob that more keep",
     ),
     _change(
         "RemoveBlob: under that key",
@@ -393,9 +399,23 @@ TRANSACTIONS: Final = (
     _change(
         "RemoveBlob: nor did since",
         "remove_blob",
-        " & (table.idle == change.idle)",
-        "",
+        "table.idle == change.idle if",
+        "table.digest.exists() if",
         "remove blob idle since then",
+    ),
+    _change(
+        "RemoveBlob: it has no mark",
+        "remove_blob",
+        "else table.idle.does_not_exist()",
+        "else table.digest.exists()",
+        "remove blob that has a mark",
+    ),
+    _change(
+        "CountBlob: something else needs it too, where its mark stays",
+        "count_blob",
+        "condition &= (table.links > -change.links) | (table.kept > -change.kept)",
+        "pass",
+        "count the last of a blob",
     ),
     _change(
         "Charge: that much is free",
@@ -436,19 +456,23 @@ TRANSACTIONS: Final = (
     _change(
         "RemoveTrash: what is held", "_lies", _STANDS, "table.state == state", "remove trash of another mark"
     ),
+    _change("MoveTrash: due then", "_lies", "if change.due is not None", "if False", "move trash due later"),
     _change(
-        "MoveTrash: due then",
+        "MoveTrash: it gives way",
         "_lies",
-        "condition if due is None else condition & (table.due == due)",
+        "condition & table.giving.exists() if change.gives_way else condition",
         "condition",
-        "move trash due later",
+        "move trash that is counted",
     ),
     _change(
-        "RemoveTrash: due then",
+        "RemoveTrash: due then", "_lies", "if change.due is not None", "if False", "remove trash due later"
+    ),
+    _change(
+        "RemoveTrash: it gives way",
         "_lies",
-        "condition if due is None else condition & (table.due == due)",
+        "condition & table.giving.exists() if change.gives_way else condition",
         "condition",
-        "remove trash due later",
+        "remove trash that is counted",
     ),
     _change(
         "EndUpload: the writer",
@@ -731,23 +755,6 @@ OTHERS: Final = (
         "condition=table.account.does_not_exist()",
         "",
         _seen(test_usage_store.test_what_is_counted_is_not_counted_anew),
-    ),
-    StoreMutation(
-        "usage limit: the bytes",
-        usage_store,
-        f"{_USAGE}.limit",
-        _SAME,
-        "table.free == before.free",
-        _seen(test_usage_store.test_a_limit_that_moves_beside_charges_is_the_sum_of_both),
-    ),
-    StoreMutation(
-        "usage limit: what is free",
-        usage_store,
-        f"{_USAGE}.limit",
-        _SAME,
-        "table.bytes == before.bytes",
-        because="what is free moves without the bytes only with a limit, and of two limits set at once the "
-        "later one is the limit, whether the earlier was seen or not",
     ),
     StoreMutation(
         "usage repair: the turn",

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import pytest
 
 from chalicelib.registry.changes import Charge
 from chalicelib.registry.stores import Usage
@@ -27,30 +24,6 @@ def test_what_is_counted_is_not_counted_anew(deployment: Deployment, repository:
     assert usages.get(account) == Usage(link.size + 7, LIMIT, turn=1)
 
 
-def test_a_limit_that_moves_beside_charges_is_the_sum_of_both(
-    deployment: Deployment, repository: Repository
-) -> None:
-    """Also where another limit makes up for the charge, so that as much is free as before."""
-    usages: Any = deployment.quota.usages
-    account, read = repository.account, usages.get
-    usages.open(account, LIMIT)
-    seen: list[Usage] = []
-
-    def read_and_overtake(name: str) -> Usage | None:
-        found: Usage = read(name)
-        seen.append(found)
-        if len(seen) == 1:
-            write(deployment, Charge(account, 5))
-            usages.limit(account, LIMIT + 5)
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(usages, "get", read_and_overtake)
-        usages.limit(account, 2 * LIMIT)
-    assert usages.get(account) == Usage(5, 2 * LIMIT, turn=1)
-    assert {one.limit for one in seen} == {LIMIT, LIMIT + 5, 2 * LIMIT}, "nor was it another in between"
-
-
 def test_a_repair_holds_while_nothing_was_charged_and_no_limit_moved(
     deployment: Deployment, repository: Repository
 ) -> None:
@@ -66,7 +39,7 @@ def test_a_repair_holds_while_nothing_was_charged_and_no_limit_moved(
         assert usages.get(account) == replace(seen, turn=turn + 2)
     seen = usages.get(account)
     assert seen is not None
-    usages.limit(account, LIMIT + 1)
+    assert usages.repair(account, seen, seen.bytes, LIMIT + 1)
     assert not usages.repair(account, seen, 4, LIMIT), "the limit has moved"
     seen = usages.get(account)
     assert seen is not None
