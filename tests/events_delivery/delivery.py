@@ -79,8 +79,8 @@ class Run:
     expected: dict[str, list[Told]] = field(default_factory=dict)
     processes: dict[str, Any] = field(default_factory=dict)
 
-    def run(self, changes: int, kill_seconds: float, patience: float = 300) -> Findings:
-        """With kills for `kill_seconds`, and until all has arrived, or `patience` (seconds) is over."""
+    def run(self, changes: int, kills: int, patience: float = 300) -> Findings:
+        """With so many `kills`, and until all has arrived, or `patience` (seconds) is over."""
         findings, began = Findings(), time.monotonic()
         for name in (TELLER, RECEIVER):
             self.start(name)
@@ -94,7 +94,7 @@ class Run:
             not self.is_complete(changes) and time.monotonic() - began < patience
         ):
             self.forge()
-            if time.monotonic() - began < kill_seconds:
+            if findings.kills < kills:
                 self.await_deliveries()
                 self.kill(self.chance.choice([TELLER, RECEIVER]))
                 findings.kills += 1
@@ -288,12 +288,12 @@ def _free_port() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--changes", type=int, default=1000)
-    parser.add_argument("--kill-seconds", type=float, default=180, help="how long somebody is killed")
+    parser.add_argument("--kills", type=int, default=130, help="of whoever tells or is told")
     parser.add_argument("--patience", type=float, default=900, help="seconds until what is missing is lost")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, delivering(Path(folder), asked.seed) as run:
-        findings = run.run(asked.changes, asked.kill_seconds, asked.patience)
+        findings = run.run(asked.changes, asked.kills, asked.patience)
     print(findings)
     for violation in findings.violations:
         print(violation)
