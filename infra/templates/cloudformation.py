@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from infra.templates import bucket, edge, gateway, lambdas, roles, tables, watch
+from infra.templates import bucket, edge, events, gateway, lambdas, roles, tables, watch
 from infra.templates.names import att, either, ref, sub
 
 Template = dict[str, Any]
@@ -69,6 +69,12 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     },
     "GraceSeconds": _number("How long a blob stays that no manifest names", 86400, 1, 31536000),
     "RetentionDays": _number("How long what is deleted can be restored", 7, 0, 365),
+    "EventBus": _switch("Whether every change is told to an EventBridge bus, named as the stack is", "true"),
+    "PullEvents": _text(
+        "Pulls that are told too: off, all, or a share of them such as 0.01",
+        "off",
+        AllowedPattern=r"off|all|0|1|0?\.[0-9]{1,6}",
+    ),
     "AlarmMail": _text("Where alarms are mailed to"),
     "GatewayImage": _text(
         "The image of infra/gateway; none: no gateway, and layers go by `ccr push` or one PUT"
@@ -95,6 +101,7 @@ CONDITIONS: Final[dict[str, Any]] = {
     "HasZone": _is_set("HostedZoneId"),
     "HasMail": _is_set("AlarmMail"),
     "HasGateway": _is_set("GatewayImage"),
+    "HasBus": {"Fn::Equals": [ref("EventBus"), "true"]},
     "IsVersioned": {"Fn::Equals": [ref("Versioning"), "true"]},
     "InUsEast1": {"Fn::Equals": [ref("AWS::Region"), "us-east-1"]},
 }
@@ -112,6 +119,7 @@ def template() -> Template:
             **bucket.resources(),
             **roles.resources(),
             **lambdas.resources(),
+            **events.resources(),
             **edge.resources(),
             **gateway.resources(),
             **watch.resources(),
@@ -143,6 +151,11 @@ def outputs() -> dict[str, Any]:
     }
     found: dict[str, Any] = {
         name: {"Description": said, "Value": value} for name, (said, value) in values.items()
+    }
+    found["EventBusName"] = {
+        "Condition": events.CONDITION,
+        "Description": "CCR_EVENT_BUS",
+        "Value": ref("Bus"),
     }
     found["GatewayTarget"] = {
         "Condition": gateway.CONDITION,

@@ -13,7 +13,8 @@ class Function:
 
     `memory` is in MB, `timeout` in seconds. `bucket` has actions on the bucket itself, `invokes` functions,
     `secrets` those it reads. `has_url`: clients reach it through the edge. `is_event`: what it fails at,
-    after two more tries, goes to the queue of failures.
+    after two more tries, goes to the queue of failures. `stream` is the table whose changes call it, and
+    what fails goes there too. `puts_events`: on the bus of the deployment.
     """
 
     memory: int
@@ -25,6 +26,8 @@ class Function:
     secrets: tuple[str, ...] = ("TokenKey", "OriginSecret")
     has_url: bool = False
     is_event: bool = True
+    stream: str = ""
+    puts_events: bool = False
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
@@ -281,5 +284,30 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         },
         objects={},
         is_event=False,
+    ),
+    "stream": Function(
+        1024,
+        60,
+        tables={
+            "deliveries": ("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"),
+            "outbox": ("dynamodb:DeleteItem", "dynamodb:Query"),
+            "queues": ("dynamodb:DeleteItem", "dynamodb:UpdateItem"),
+            "webhooks": ("dynamodb:GetItem", "dynamodb:Query"),
+        },
+        is_event=False,
+        stream="outbox",
+        puts_events=True,
+    ),
+    "tell": Function(
+        1024,
+        120,
+        tables={
+            "deliveries": ("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"),
+            "outbox": ("dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan"),
+            "queues": ("dynamodb:DeleteItem", "dynamodb:UpdateItem"),
+            "queues/index": ("dynamodb:Query",),
+            "webhooks": ("dynamodb:GetItem", "dynamodb:Query"),
+        },
+        puts_events=True,
     ),
 }

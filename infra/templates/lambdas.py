@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from typing import Any, Final
 
 from infra.templates.functions import FUNCTIONS, Function
@@ -11,6 +12,8 @@ from infra.templates.names import STACK, Resource, att, function_arn, function_n
 RUNTIME: Final = "python3.13"
 ALIAS: Final = "live"
 PACKAGE: Final = "../../build/package/package.zip"
+# Rows go from the outbox as they are told: that calls nobody.
+NEW_ROWS: Final = {"eventName": ["INSERT", "MODIFY"]}
 KEY_CHARACTERS: Final = "ghijklmnopqrstuvwxyz"
 
 
@@ -94,7 +97,25 @@ def _function(name: str, function: Function, handler: str, schedule: str) -> Res
         }
     if schedule:
         properties["Events"] = {"Schedule": {"Type": "Schedule", "Properties": {"Schedule": schedule}}}
+    if function.stream:
+        properties["Events"] = {"Stream": {"Type": "DynamoDB", "Properties": _stream(function.stream)}}
     return {"Type": "AWS::Serverless::Function", "Properties": properties}
+
+
+def _stream(table: str) -> dict[str, Any]:
+    """A batch that fails is halved until the one record that fails it is alone, and goes to the queue.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
+    """
+    return {
+        "Stream": att(logical(table, "Table"), "StreamArn"),
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": 100,
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": 2,
+        "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": att("Failures", "Arn")}},
+        "FilterCriteria": {"Filters": [{"Pattern": json.dumps(NEW_ROWS)}]},
+    }
 
 
 def environment() -> dict[str, Any]:
@@ -108,4 +129,6 @@ def environment() -> dict[str, Any]:
         "CCR_VERIFIER_FUNCTION": sub(f"{function_arn('verifier')}:{ALIAS}"),
         "CCR_GRACE_SECONDS": ref("GraceSeconds"),
         "CCR_RETENTION_DAYS": ref("RetentionDays"),
+        "CCR_EVENT_BUS": {"Fn::If": ["HasBus", sub(STACK), ""]},
+        "CCR_PULL_EVENTS": ref("PullEvents"),
     }

@@ -47,5 +47,9 @@ def function_arn(name: str) -> str:
     )
 
 
+def bus_arn() -> str:
+    return f"arn:${{AWS::Partition}}:events:${{AWS::Region}}:${{AWS::AccountId}}:event-bus/{STACK}"
+
+
 def table_arn(name: str) -> str:
     return f"arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/{STACK}-{name}"

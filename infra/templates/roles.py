@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from infra.templates.functions import FUNCTIONS, Function
-from infra.templates.names import BUCKET_ARN, Resource, function_arn, logical, ref, sub, table_arn
+from infra.templates.names import BUCKET_ARN, Resource, bus_arn, function_arn, logical, ref, sub, table_arn
 
 Statement = dict[str, Any]
+# What Lambda calls in the name of a function that a stream calls.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
+FOLLOWING: Final = (
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+)
 
 
 def resources() -> dict[str, Resource]:
@@ -60,10 +68,20 @@ def statements(function: Function) -> list[Statement]:
         found.append({"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": arns})
     secrets = [ref(secret) for secret in function.secrets]
     found.append({"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": secrets})
-    if function.is_event:
+    if function.stream:
+        found.append(
+            {"Effect": "Allow", "Action": list(FOLLOWING), "Resource": sub(_stream(function.stream))}
+        )
+    if function.puts_events:
+        found.append({"Effect": "Allow", "Action": ["events:PutEvents"], "Resource": sub(bus_arn())})
+    if function.is_event or function.stream:
         queue = {"Fn::GetAtt": ["Failures", "Arn"]}
         found.append({"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": queue})
     return found
+
+
+def _stream(table: str) -> str:
+    return f"{table_arn(table)}/stream/*"
 
 
 def _of_table(name: str) -> str:

@@ -8,10 +8,12 @@ from typing import Any, Final
 from pynamodb.connection import Connection
 
 from chalicelib.aws.tables import bind
+from infra.templates.functions import FUNCTIONS
 from infra.templates.names import STACK, Resource, logical, ref, sub
 
-# Tables whose changes a function is called with.
-STREAMED: Final[frozenset[str]] = frozenset()
+# Tables whose changes call a function, which reads what it wants itself.
+STREAMED: Final = frozenset(function.stream for function in FUNCTIONS.values() if function.stream)
+STREAM_VIEW: Final = "KEYS_ONLY"
 
 
 def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -69,7 +71,7 @@ def _table(name: str, schema: dict[str, Any]) -> Resource:
         **schema,
     }
     if name in STREAMED:
-        properties["StreamSpecification"] = {"StreamViewType": "NEW_IMAGE"}
+        properties["StreamSpecification"] = {"StreamViewType": STREAM_VIEW}
     return {
         "Type": "AWS::DynamoDB::Table",
         "DeletionPolicy": "Retain",

@@ -13,6 +13,7 @@ def for_module() -> dict[str, Any]:
     return {
         "tables": {name: _table(name, schema) for name, schema in tables.schemas()},
         "functions": _functions(),
+        "stream_filter": lambdas.NEW_ROWS,
         "lifecycle": [_plain(rule) for rule in bucket.lifecycle()],
         "alarms": _alarms(),
         "dashboard": _plain(watch.dashboard()),
@@ -27,7 +28,7 @@ def _table(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         "range_key": keys.get("RANGE"),
         "attributes": {one["AttributeName"]: one["AttributeType"] for one in schema["AttributeDefinitions"]},
         "ttl": schema.get("TimeToLiveSpecification", {}).get("AttributeName"),
-        "stream": name in tables.STREAMED,
+        "stream": tables.STREAM_VIEW if name in tables.STREAMED else None,
         "global_indexes": _indexes(schema.get("GlobalSecondaryIndexes", [])),
         "local_indexes": _indexes(schema.get("LocalSecondaryIndexes", [])),
     }
@@ -56,6 +57,7 @@ def _functions() -> dict[str, Any]:
             "has_url": FUNCTIONS[name].has_url,
             "is_event": FUNCTIONS[name].is_event,
             "schedule": expressions.get(name),
+            "stream": FUNCTIONS[name].stream or None,
             "statements": [_plain(one) for one in roles.statements(FUNCTIONS[name])],
         }
         for name, handler in lambdas.handlers().items()

@@ -11,7 +11,7 @@ from infra.templates.names import STACK, Resource, att, function_name, logical, 
 MINUTES: Final = 5
 KEPT_SECONDS: Final = 14 * 24 * 3600
 # Tables on the way of every request.
-HOT: Final = ("manifests", "tags", "links", "blobs", "uploads", "usage", "credentials")
+HOT: Final = ("manifests", "tags", "links", "blobs", "uploads", "usage", "credentials", "outbox")
 
 
 def resources() -> dict[str, Resource]:

@@ -10,8 +10,9 @@ import functools
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ import pytest
 from botocore.client import BaseClient
 
 from chalicelib.aws.signature import Signer
+from chalicelib.events.rounds import Rounds
 from chalicelib.registry.collection import Collector
 from chalicelib.registry.lifecycle_rounds import LifecycleRounds
 from chalicelib.registry.reconcile import Reconciliation
@@ -37,6 +39,8 @@ ENTRIES: Final = {
     "verify": "verifier",
     "apply_lifecycle": "lifecycle",
     "open": "setup",
+    "tell": "stream",
+    "tell_all": "tell",
 }
 # What tests call of it without the entry.
 INSIDE: Final = (
@@ -45,6 +49,7 @@ INSIDE: Final = (
     (Reconciliation, "run", "reconcile"),
     (LifecycleRounds, "go", "lifecycle"),
     (Verifier, "verify", "verifier"),
+    (Rounds, "run", "tell"),
 )
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 S3: Final = {
@@ -98,6 +103,7 @@ def recording() -> Iterator[set[Call]]:
             patch.setattr(owner, name, _within(function, getattr(owner, name)))
         patch.setattr(BaseClient, "_make_api_call", _watched(BaseClient._make_api_call))
         patch.setattr(Signer, "presign", _signed(Signer.presign))
+        patch.setattr(ThreadPoolExecutor, "submit", _followed(ThreadPoolExecutor.submit))
         yield calls
 
 
@@ -119,6 +125,16 @@ def _within(function: str, method: Callable[..., Any]) -> Callable[..., Any]:
             _function.reset(token)
 
     return entered
+
+
+def _followed(submit: Callable[..., Any]) -> Callable[..., Any]:
+    """What a pool does is of the function that asked for it."""
+
+    @functools.wraps(submit)
+    def followed(pool: Any, task: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+        return submit(pool, copy_context().run, task, *arguments, **named)
+
+    return followed
 
 
 def _now() -> str:
@@ -158,6 +174,8 @@ def actions(service: str, operation: str, parameters: Mapping[str, Any]) -> Iter
         yield from _of_s3(operation, parameters)
     elif service == "dynamodb":
         yield from _of_dynamodb(operation, parameters)
+    elif service == "events":
+        yield f"events:{operation}", "bus"
     else:
         yield f"{service}:{operation}", "*"
 

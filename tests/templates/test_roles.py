@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import blob_store
+from chalicelib.aws.clients import events_client
 from chalicelib.aws.staged_store import S3StagedStore
+from chalicelib.events.webhook_desk import Change
 from chalicelib.registry import direct as direct_uploads
-from chalicelib.registry.policies import LIFECYCLE, Policy, registry_scope
+from chalicelib.registry.policies import LIFECYCLE, RETENTION, Policy, project_scope, registry_scope
 from chalicelib.registry.stores import DirectRow, UploadRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import RegistryError
@@ -25,12 +27,13 @@ from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from infra.templates.functions import FUNCTIONS
 from infra.templates.lambdas import handlers
-from infra.templates.roles import statements
+from infra.templates.roles import FOLLOWING, statements
 from tests.access import ground
 from tests.access.caller import Caller
 from tests.access.estate import IMAGE, Estate, build, descriptor, manifest, pushed, put
 from tests.access.operations import (
     ACCOUNT_OPERATIONS,
+    INSIDE,
     OWN_OPERATIONS,
     PLACES,
     PROJECT_OPERATIONS,
@@ -68,6 +71,9 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("management", "s3:DeleteObject", "blobs/"): "of an upload that fails at its end: tests/management",
 }
 DAY = 24 * 3600
+SMALL, ROOM = 10, 1 << 40
+BUS = "ccr"
+HOOK = PLACES["shop"].names()["webhook"]
 KEEP_ONE = {"rules": [{"name": "newest", "action": "keep-newest", "priority": 1, "tags": ["*"], "count": 1}]}
 
 
@@ -85,6 +91,8 @@ def recorded() -> Iterator[set[Call]]:
         _push(estate)
         _make_on_push(estate)
         _push_directly(estate)
+        _run_short(estate)
+        _tell(estate)
         _pass_time(estate)
         yield set(calls)
 
@@ -101,7 +109,9 @@ def _vouched(asked: Callable[..., Any]) -> Callable[..., int]:
 
 def _estate() -> Estate:
     ground.clear()
-    return build(ground.lay(uploads=frozenset({"function", "edge", "gateway"})))
+    estate = build(ground.lay(uploads=frozenset({"function", "edge", "gateway"})))
+    estate.ground.deployment.webhook_desk.create("acme", HOOK, Change(url=INSIDE), "somebody")
+    return estate
 
 
 def _operate(estate: Estate) -> None:
@@ -244,6 +254,102 @@ def _sent(deployment: Deployment, row: DirectRow, content: bytes) -> None:
         deployment._s3.upload_part(**where_part, **known, Body=part)
 
 
+def _run_short(estate: Estate) -> None:
+    """Each function that charges tells of a threshold, and takes away what gives way."""
+    deployment, owner = estate.ground.deployment, estate.caller("acme-owner")
+    repository = Repository("acme", REPOSITORY)
+    quota = deployment.quota
+    assert quota.eviction is not None
+    # Links were deleted just now: nobody waits for the hour of their URLs.
+    quota.eviction = replace(quota.eviction, url_seconds=-1)
+    scope = registry_scope("acme", "dev")
+    assert deployment.policies.put(Policy(scope, RETENTION, {"days": 7, "counted": False}))
+    deployment.soft_limits.set(scope, 1)
+    deployment.soft_limits.set(project_scope("acme", "shop"), 1)
+    for size, charge in (
+        (SMALL, lambda content: pushed(owner, REPOSITORY, content)),
+        (
+            SMALL,
+            lambda content: deployment.adopt(
+                created(stage(deployment, deployment.services.uploads.open(repository), content))
+            ),
+        ),
+        (SMALL, lambda content: _direct(estate, content)),
+        (6 * 1024 * 1024, lambda content: _direct(estate, content)),
+    ):
+        _filled(deployment, ROOM)
+        _give_way(owner, os.urandom(2 * SMALL))
+        full = _filled(deployment, size - SMALL)
+        charge(os.urandom(size))
+        after = deployment._tables.usage.get("acme")
+        assert after.bytes == full + size - 2 * SMALL
+        assert after.level > 0
+    _filled(deployment, ROOM)
+
+
+def _give_way(owner: Caller, config: bytes) -> None:
+    raw = manifest(config)
+    pushed(owner, REPOSITORY, config)
+    put(owner, REPOSITORY, "giving", raw)
+    for path in (f"manifests/{Digest.of(raw)}", f"blobs/{Digest.of(config)}"):
+        assert owner.v2("DELETE", f"/v2/{REPOSITORY}/{path}").status == 202
+
+
+def _filled(deployment: Deployment, free: int) -> int:
+    """Let so many bytes be free, and no threshold be told of; what is used."""
+    row = deployment._tables.usage.get("acme")
+    row.free, row.level = free, 0
+    row.save()
+    deployment.quota.forget("acme")
+    return int(row.bytes)
+
+
+def _direct(estate: Estate, content: bytes) -> None:
+    """A good direct upload, to its end."""
+    deployment, caller = estate.ground.deployment, estate.caller("acme-owner")
+    document = {"repository": REPOSITORY, "digest": Digest.of(content), "size": len(content)}
+    session = caller.api("POST", "/uploads", document).document["session"]
+    row = deployment.direct.sessions.get(session)
+    assert row is not None
+    _sent(deployment, row, content)
+    caller.api("POST", f"/uploads/{session}/completion")
+    with contextlib.suppress(RegistryError):
+        deployment.verify(session, 900)
+    assert caller.api("GET", f"/uploads/{session}").document["state"] == "verified"
+
+
+def _tell(estate: Estate) -> None:
+    """Changes of each kind to a webhook that answers, fails and is given up, and to the bus; then again."""
+    clock, answers = ground.Clock(time.time()), [204]
+    settings = replace(estate.ground.deployment.settings, event_bus=BUS, webhook_retries=(5,))
+    deployment = Deployment(settings, clock)
+    deployment.webhook_target = replace(deployment.webhook_target, post=lambda *_: answers[0])
+    events_client(deployment._own, "").create_event_bus(Name=BUS)
+    owner = estate.caller("acme-owner")
+    raw = manifest(b"{}")
+    pushed(owner, REPOSITORY, b"{}")
+    for entry in (lambda: deployment.tell(_streamed(deployment), 60), lambda: deployment.tell_all(60)):
+        for status in (204, 500, 500):
+            answers[0] = status
+            put(owner, REPOSITORY, f"told-{clock.now}", raw)
+            clock.advance(60)
+            entry()
+        assert owner.api("POST", f"/webhooks/{HOOK}/replays", {}).document["ids"]
+        answers[0] = 204
+        deployment.tell_all(60)
+    assert list(deployment.outbox.lanes()) == []
+
+
+def _streamed(deployment: Deployment) -> dict[str, Any]:
+    """What the stream of the outbox says of its rows.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+    """
+    keys = [{"lane": {"S": lane}, "order": {"S": order}} for lane, order in deployment.outbox.lanes()]
+    assert keys
+    return {"Records": [{"eventName": "INSERT", "dynamodb": {"Keys": one}} for one in keys]}
+
+
 def _pass_time(estate: Estate) -> None:
     """Policies, deletions, what was left on the way, and every scheduled function for two months."""
     ahead = 0.0
@@ -273,9 +379,11 @@ def _pass_time(estate: Estate) -> None:
         ahead = days * DAY
         late.apply_lifecycle(900)
         for _ in range(3):
+            _filled(late, 1)
             late.collect(900)
             ahead += 2 * 3600
         late.sweep(900)
+        _filled(late, 1)
         late.reconcile_all(900)
     ground.clear()
     late.open()
@@ -297,6 +405,8 @@ def _resource(resource: Any) -> str:
     table = re.search(r":table/\$\{AWS::StackName\}-(.+)$", text)
     if table:
         return table[1].removesuffix("/*")
+    if ":event-bus/" in text:
+        return "bus"
     if ":s3:::" in text:
         _, slash, prefix = text.partition("${AWS::Region}/")
         return prefix.removesuffix("*") if slash else "bucket"
@@ -311,6 +421,7 @@ BESIDES = ("secretsmanager:", "sqs:", "lambda:")
 def test_a_role_allows_what_its_function_calls_and_nothing_else(recorded: set[Call], name: str) -> None:
     called = {(action, where) for function, action, where in recorded if function == name}
     called |= {(action, where) for function, action, where in REASONS if function == name}
+    called |= {(action, f"{FUNCTIONS[name].stream}/stream") for action in FOLLOWING if FUNCTIONS[name].stream}
     assert {one for one in allowed(name) if not one[0].startswith(BESIDES)} == called
 
 

@@ -66,6 +66,8 @@ resource "aws_lambda_function" "function" {
       CCR_VERIFIER_FUNCTION    = "${var.name}-verifier:live"
       CCR_GRACE_SECONDS        = var.grace_seconds
       CCR_RETENTION_DAYS       = var.retention_days
+      CCR_EVENT_BUS            = var.event_bus ? var.name : ""
+      CCR_PULL_EVENTS          = var.pull_events
     }
   }
 }
@@ -157,4 +159,32 @@ resource "aws_lambda_permission" "schedule" {
   qualifier     = aws_lambda_alias.live[each.key].name
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.schedule[each.key].arn
+}
+
+resource "aws_lambda_event_source_mapping" "stream" {
+  for_each                       = local.streamed
+  event_source_arn               = aws_dynamodb_table.table[each.value.stream].stream_arn
+  function_name                  = aws_lambda_alias.live[each.key].arn
+  starting_position              = "TRIM_HORIZON"
+  batch_size                     = 100
+  bisect_batch_on_function_error = true
+  maximum_retry_attempts         = 2
+  depends_on                     = [aws_iam_role_policy.function]
+
+  destination_config {
+    on_failure {
+      destination_arn = aws_sqs_queue.failures.arn
+    }
+  }
+
+  filter_criteria {
+    filter {
+      pattern = jsonencode(local.deployment.stream_filter)
+    }
+  }
+}
+
+resource "aws_cloudwatch_event_bus" "events" {
+  count = var.event_bus ? 1 : 0
+  name  = var.name
 }

@@ -12,6 +12,7 @@ locals {
   with_url    = { for name, one in local.deployment.functions : name => one if one.has_url }
   scheduled   = { for name, one in local.deployment.functions : name => one if one.schedule != null }
   events      = { for name, one in local.deployment.functions : name => one if one.is_event }
+  streamed    = { for name, one in local.deployment.functions : name => one if one.stream != null }
 
   # What CloudFormation would put in place of its references.
   places = {
@@ -41,8 +42,8 @@ resource "aws_dynamodb_table" "table" {
   hash_key                    = each.value.hash_key
   range_key                   = each.value.range_key
   deletion_protection_enabled = var.protect
-  stream_enabled              = each.value.stream
-  stream_view_type            = each.value.stream ? "NEW_IMAGE" : null
+  stream_enabled              = each.value.stream != null
+  stream_view_type            = each.value.stream
 
   dynamic "attribute" {
     for_each = each.value.attributes

@@ -60,6 +60,11 @@ output "failure_queue" {
   value       = aws_sqs_queue.failures.url
 }
 
+output "event_bus_name" {
+  description = "CCR_EVENT_BUS"
+  value       = var.event_bus ? aws_cloudwatch_event_bus.events[0].name : null
+}
+
 output "gateway_target" {
   description = "What a record of gateway_host_name points to"
   value       = local.has_gateway ? aws_lb.gateway["on"].dns_name : null

@@ -82,6 +82,22 @@ variable "retention_days" {
   }
 }
 
+variable "event_bus" {
+  description = "Whether every change is told to an EventBridge bus, named as the deployment is"
+  type        = bool
+  default     = true
+}
+
+variable "pull_events" {
+  description = "Pulls that are told too: off, all, or a share of them such as 0.01"
+  type        = string
+  default     = "off"
+  validation {
+    condition     = can(regex("^(off|all|0|1|0?\\.[0-9]{1,6})$", var.pull_events))
+    error_message = "One of off, all, or a share such as 0.01."
+  }
+}
+
 variable "alarm_mail" {
   description = "Where alarms are mailed to"
   type        = string
