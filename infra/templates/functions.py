@@ -240,7 +240,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         tables={
             "blobs": ("dynamodb:GetItem", "dynamodb:PutItem"),
             "links": ("dynamodb:PutItem",),
-            "uploads": ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+            "uploads": ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
             "usage": ("dynamodb:GetItem", "dynamodb:UpdateItem"),
         },
         objects={

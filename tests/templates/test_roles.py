@@ -70,6 +70,14 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("management", "dynamodb:Query", "revocations"): "direct uploads take tokens: tests/management",
     ("management", "s3:DeleteObject", "blobs/"): "of an upload that fails at its end: tests/management",
 }
+# What is called where two of them meet, which not every run has.
+SOMETIMES = {
+    (
+        "verifier",
+        "dynamodb:GetItem",
+        "uploads",
+    ): "the row is read again where another verifier has changed it",
+}
 DAY = 24 * 3600
 SMALL, ROOM = 10, 1 << 40
 BUS = "ccr"
@@ -420,7 +428,7 @@ BESIDES = ("secretsmanager:", "sqs:", "lambda:")
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_a_role_allows_what_its_function_calls_and_nothing_else(recorded: set[Call], name: str) -> None:
     called = {(action, where) for function, action, where in recorded if function == name}
-    called |= {(action, where) for function, action, where in REASONS if function == name}
+    called |= {(action, where) for function, action, where in REASONS | SOMETIMES if function == name}
     called |= {(action, f"{FUNCTIONS[name].stream}/stream") for action in FOLLOWING if FUNCTIONS[name].stream}
     assert {one for one in allowed(name) if not one[0].startswith(BESIDES)} == called
 
