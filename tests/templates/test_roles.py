@@ -59,7 +59,6 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("registry", "dynamodb:GetItem", "accounts"): QUOTA,
     ("registry", "dynamodb:Query", "blobs"): QUOTA,
     ("registry", "dynamodb:PutItem", "usage"): QUOTA,
-    ("verifier", "dynamodb:GetItem", "usage"): QUOTA,
     ("registry", "dynamodb:PutItem", "projects"): OPENING,
     ("registry", "dynamodb:GetItem", "registries"): OPENING,
     (
