@@ -91,6 +91,33 @@ def test_every_setting_of_a_function_is_one_that_the_code_reads(plain: dict[str,
         assert set(made["Environment"]["Variables"]) <= known
 
 
+def test_the_outbox_calls_the_alias_and_what_fails_alone_goes_to_the_queue(plain: dict[str, Any]) -> None:
+    (mapping,) = of_type(plain["Resources"], "AWS::Lambda::EventSourceMapping").values()
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["OutboxTable", "StreamArn"]}
+    assert mapping["FunctionName"] == {"Ref": "StreamFunctionAliaslive"}
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["MaximumRetryAttempts"] == 2
+    assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["Failures", "Arn"]}}}
+    streamed = {
+        name
+        for name, one in of_type(plain["Resources"], "AWS::DynamoDB::Table").items()
+        if "StreamSpecification" in one
+    }
+    assert streamed == {"OutboxTable"}
+
+
+def test_the_bus_is_the_one_that_functions_tell_and_may(plain: dict[str, Any]) -> None:
+    bus = plain["Resources"]["Bus"]
+    assert bus["Properties"]["Name"] == {"Fn::Sub": "${AWS::StackName}"}
+    told = {"Fn::If": [bus["Condition"], bus["Properties"]["Name"], ""]}
+    functions = of_type(plain["Resources"], "AWS::Lambda::Function")
+    for name in FUNCTIONS:
+        made = functions[logical(name, "Function")]["Environment"]["Variables"]
+        assert made["CCR_EVENT_BUS"] == told
+    may = {name for name in FUNCTIONS if "events:PutEvents" in json.dumps(statements(FUNCTIONS[name]))}
+    assert may == {"stream", "tell"}
+
+
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_a_role_fits_and_names_no_resource_by_a_star(name: str) -> None:
     said = json.dumps(statements(FUNCTIONS[name]), separators=(",", ":"))
