@@ -28,13 +28,16 @@ EXAMPLES = 4
 PHASES = ("coverage", "fuzzing", "stateful")
 # They work on what several calls made, and schemathesis does not find its way there: an account whose
 # projects are gone, a member beside the caller, an image in one repository and the right to push to another,
-# an upload whose bytes are in S3, the digest of a blob, an image in the trash, a tag that has moved.
+# an upload whose bytes are in S3, the digest of a blob, an image in the trash, a tag that has moved, a
+# policy that did not go with its repository, a finding with its seal.
 UNREACHED = frozenset(
     {
         "DELETE /api/v1/accounts/{account}",
         "DELETE /api/v1/projects/{project}/members/{user}",
         "GET /api/v1/holders/{digest}",
+        "DELETE /api/v1/repositories/{repository}/lifecycle",
         "DELETE /api/v1/repositories/{repository}/trash/{digest}",
+        "POST /api/v1/checks/repairs",
         "POST /api/v1/promotions",
         "POST /api/v1/repositories/{repository}/restorations",
         "POST /api/v1/repositories/{repository}/tags/{tag}/rollback",
