@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
 
 from chalicelib.aws.keys import repository_key
-from chalicelib.aws.reads import Reads
+from chalicelib.aws.reads import BATCH_LIMIT, Reads
 from chalicelib.aws.rows import account_link, link_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.stores import Link
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
-
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
-BATCH: Final = 100
 
 
 class DynamoLinkStore:
@@ -33,8 +29,8 @@ class DynamoLinkStore:
 
     def blobs(self, account: str, digests: Collection[Digest]) -> dict[Digest, Link]:
         wanted, found = sorted(digests), dict[Digest, Link]()
-        for first in range(0, len(wanted), BATCH):
-            keys = [(self._tables.blobs, account, digest) for digest in wanted[first : first + BATCH]]
+        for first in range(0, len(wanted), BATCH_LIMIT):
+            keys = [(self._tables.blobs, account, digest) for digest in wanted[first : first + BATCH_LIMIT]]
             links = map(account_link, self._reads.get_many(keys))
             found |= {link.digest: link for link in links}
         return found

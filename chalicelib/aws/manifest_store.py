@@ -11,7 +11,7 @@ from pynamodb.exceptions import UpdateError
 
 from chalicelib.aws.conditions import check_lost
 from chalicelib.aws.keys import referrer_key, registry_key, repository_key
-from chalicelib.aws.reads import Reads, key_of
+from chalicelib.aws.reads import BATCH_LIMIT, Reads, key_of
 from chalicelib.aws.rows import link_row, manifest_row, policy_of, tag_row
 from chalicelib.aws.tables import Tables
 from chalicelib.registry.policies import IMMUTABLE_TAGS, Policy, nearest, scopes
@@ -20,7 +20,6 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
 Row = tuple[Any, str, str]
-BATCH_LIMIT: Final = 100
 # A page of referrers stays well below what a function may answer, 6 MiB.
 PAGE_BYTES: Final = 1024 * 1024
 # Everything of a manifest row but its bytes, of which a batch of a hundred could not be read at once.

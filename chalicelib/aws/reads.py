@@ -18,6 +18,8 @@ from chalicelib.aws.signature import Signer
 
 _HEADERS: Final = {"content-type": "application/x-amz-json-1.0"}
 _TARGET: Final = "DynamoDB_20120810"
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+BATCH_LIMIT: Final = 100
 
 
 Key = tuple[Any, str, str | None]
@@ -31,7 +33,7 @@ class Reads(Protocol):
         ...
 
     def get_many(self, keys: Sequence[Key]) -> list[Any]:
-        """Those of at most 100 different keys that are there, in any order: one BatchGetItem."""
+        """Those of at most `BATCH_LIMIT` different keys that are there, in any order: one BatchGetItem."""
         ...
 
 

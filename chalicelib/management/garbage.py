@@ -86,7 +86,7 @@ class ExplanationOut(BaseModel):
     held_by: list[HolderOut]
     kept_by: list[KeeperOut] = Field(description="deleted manifests that can be restored")
     waiting: list[WaitingOut] = Field(description="repositories that have it and no manifest for it")
-    unnamed: int = Field(description="how many repositories have it to which no manifest was pushed yet")
+    unnamed: int = Field(description="how many repositories have it that no list has yet")
     unreferenced_since: datetime | None
     goes_at: datetime | None = Field(description="if nothing changes; none while something holds it")
     complete: bool = Field(description="false: there are more holders than are shown")

@@ -25,7 +25,6 @@ from chalicelib.management.services import answered, caller_of, epoch, pages, se
 from chalicelib.management.tenancy import RegistryPath, seen_registry, told_policies
 from chalicelib.registry.immutability import immutable_by
 from chalicelib.registry.policies import IMMUTABLE_TAGS, repository_scope
-from chalicelib.registry.removed_policies import REMOVED
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.reference import Repository, check_name, check_tag, parse_reference
@@ -128,9 +127,8 @@ def _may_change_policies(repository: Repository) -> bool:
 
 def _check_policies(repository: Repository) -> None:
     """They go with it, so it takes what taking them away takes. Raises RefusedError (FORBIDDEN)."""
-    found = services_of(router.context).policies.all(repository_scope(repository))
-    own = sorted(one.kind for one in found if not one.kind.startswith(REMOVED))
-    if own and repository.name != repository.registry:
+    own = sorted(one.kind for one in services_of(router.context).emptying.policies.own(repository))
+    if own:
         message = f"it has policies of its own ({', '.join(own)}), which this credential may not take away"
         raise RefusedError(Reason.FORBIDDEN, f"{message}: delete its images and leave it")
 

@@ -58,7 +58,7 @@ class Waiting:
 class Explanation:
     """`due` is when the blob goes, if nothing changes; 0 while something holds it.
 
-    `unnamed`: so many repositories have it that are in no list, for no manifest was ever pushed to them.
+    `unnamed`: so many repositories have it that no list has yet, for the indexes follow in a moment.
     `is_complete`: everything was looked at, so that there is nothing else; `steps`: on the ways up.
     """
 

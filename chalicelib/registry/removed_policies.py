@@ -44,11 +44,15 @@ class RemovedPolicies:
         """For good."""
         self._drop(scope, 0)
 
+    def own(self, repository: Repository) -> list[Policy]:
+        """Those that go with it: that of a registry's bare name has none, but those of the registry."""
+        if repository.name == repository.registry:
+            return []
+        return [one for one in self.store.all(repository_scope(repository)) if not _can_come_back(one)]
+
     def bring_back(self, repository: Repository) -> None:
         """What went with it, where nobody has set another since."""
-        for kept in self.store.all(repository_scope(repository)):
-            if not kept.kind.startswith(REMOVED):
-                continue
+        for kept in self._kept(repository):
             if kept.document["due"] > self.clock():
                 kind = kept.kind.removeprefix(REMOVED)
                 self.store.put(Policy(kept.scope, kind, kept.document["document"]))
@@ -56,15 +60,17 @@ class RemovedPolicies:
 
     def forget(self, repository: Repository) -> None:
         """What could come back."""
-        for kept in self.store.all(repository_scope(repository)):
-            if kept.kind.startswith(REMOVED):
-                self.store.remove(kept)
+        for kept in self._kept(repository):
+            self.store.remove(kept)
+
+    def _kept(self, repository: Repository) -> list[Policy]:
+        return [one for one in self.store.all(repository_scope(repository)) if _can_come_back(one)]
 
     def _drop(self, scope: str, due: int) -> None:
         """Until `due` (epoch seconds) they can come back, with 0 they cannot."""
         for _ in range(TRIES):
             every = {policy.kind: policy for policy in self.store.all(scope)}
-            own = [policy for kind, policy in every.items() if not kind.startswith(REMOVED)]
+            own = [policy for policy in every.values() if not _can_come_back(policy)]
             if not own:
                 return
             for policy in own:
@@ -78,3 +84,7 @@ class RemovedPolicies:
         document = {"document": policy.document, "due": due}
         kept = Policy(policy.scope, f"{REMOVED}{policy.kind}", document)
         self.store.put(replace(kept, version=before.version + 1) if before else kept)
+
+
+def _can_come_back(policy: Policy) -> bool:
+    return policy.kind.startswith(REMOVED)

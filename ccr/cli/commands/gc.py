@@ -84,7 +84,7 @@ def _explained(told: Document) -> Iterator[str]:
             f"leaves it at {moment(one['until'])}"
         )
     if told["unnamed"]:
-        yield f"in {told['unnamed']} more repositories, to which no manifest was pushed yet"
+        yield f"in {told['unnamed']} more repositories, which no list has yet"
     if told["goes_at"]:
         yield f"unreferenced since {moment(told['unreferenced_since'])}, goes at {moment(told['goes_at'])}"
     if not told["complete"]:
