@@ -17,9 +17,9 @@ from botocore.exceptions import IncompleteReadError
 from chalicelib.aws.blob_store import S3BlobStore
 from chalicelib.registry.stores import CheckedPart, Presigned, Stat
 
-# A verification holds one range more than it fetches: 48 MiB.
+# A verification holds one range more than it fetches: 64 MiB.
 RANGE: Final = 16 * 1024 * 1024
-AHEAD: Final = 2
+AHEAD: Final = 3
 _OCTETS: Final = "application/octet-stream"
 _GONE: Final = {"NoSuchKey", "NoSuchUpload", "404"}
 

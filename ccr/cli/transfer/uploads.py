@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -17,8 +18,11 @@ from ccr.cli.transfer.retry import Patience
 
 T = TypeVar("T")
 _PATH: Final = "/uploads"
-_FIRST_WAIT: Final = 0.1
-_LONGEST_WAIT: Final = 0.5
+# Asked again after a twentieth of the time that it has taken: so little is lost at its end, and a long one is
+# not asked for at every moment. Seconds.
+_SHORTEST_WAIT: Final = 0.1
+_LONGEST_WAIT: Final = 2.0
+_SHARE_WAITED: Final = 0.05
 _MOUNTS: Final = 20
 
 
@@ -95,11 +99,11 @@ class Uploads:
             if error.exit_code != Exit.CONFLICT:
                 raise
             raise IncompleteError(error.message, error.exit_code, error.problem) from error
-        upload, wait = _upload(answer), _FIRST_WAIT
+        upload, begin = _upload(answer), time.monotonic()
         while upload.state == "verifying":
             told(upload.verified)
-            self._patience.pause(wait)
-            wait = min(_LONGEST_WAIT, wait * 2)
+            share = (time.monotonic() - begin) * _SHARE_WAITED
+            self._patience.pause(min(_LONGEST_WAIT, max(_SHORTEST_WAIT, share)))
             upload = self.find(session)
         if upload.state == "refused":
             raise DamagedError(f"the registry refuses what arrived: {upload.detail or 'another digest'}")
