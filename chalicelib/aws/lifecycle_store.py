@@ -42,7 +42,7 @@ def _state(model: Any) -> ManifestState:
     holds = (model.holds or "").splitlines()
     return ManifestState(
         digest=Digest(model.digest),
-        pushed=int(model.pushed.timestamp()) if model.pushed else 0,
+        pushed_at=microseconds(model.pushed) if model.pushed else 0,
         pulled=int(model.pulled or 0),
         left=int(model.left or 0),
         tags=int(model.tags or 0),

@@ -54,6 +54,7 @@ from chalicelib.registry.changes import (
     SettleLink,
     TellMove,
     TouchLink,
+    Used,
     WriteAudit,
 )
 from chalicelib.registry.stores import LIVE, PUBLISHED, RELEASING
@@ -189,7 +190,7 @@ class _Items:
         condition = self._stands(change.before)
         if change.tags is not None:
             condition &= (table.tags == change.tags) & (table.parents == 0)
-        condition = self._pulled(change.pulled) & condition
+        condition = self._used(change.used) & condition
         state, held = change.after
         actions = [table.state.set(state), table.held.set(held), table.tags.set(change.new_tags)]
         actions += self._mark(table, change.digest, is_idle=state != LIVE)
@@ -200,7 +201,7 @@ class _Items:
     def remove_manifest(self, change: RemoveManifest) -> Delete:
         table = self._tables.manifests
         condition = self._stands(change.before) & (table.tags == change.tags) & (table.parents == 0)
-        condition = self._pulled(change.pulled) & condition
+        condition = self._used(change.used) & condition
         return Delete(table(repository_key(change.repository), change.digest), condition)
 
     def count_manifest(self, change: CountManifest) -> Update:
@@ -212,7 +213,9 @@ class _Items:
             actions.append(table.parents.add(change.parents))
         if min(change.tags, change.parents) < 0:
             actions.append(table.left.set(self._second()))
-        condition: Condition = self._pulled(change.pulled) & (table.state == LIVE)
+        if change.is_push:
+            actions.append(table.pushed.set(self._now()))
+        condition: Condition = self._used(change.used) & (table.state == LIVE)
         return Update(table(repository_key(change.repository), change.digest), actions, condition)
 
     def _stands(self, before: tuple[str, int]) -> Condition:
@@ -221,12 +224,13 @@ class _Items:
         stands: Condition = (table.state == state) & (table.held == held)
         return stands
 
-    def _pulled(self, pulled: int | None) -> Any:
+    def _used(self, used: Used | None) -> Any:
         """None on the left of `&` adds nothing."""
-        table = self._tables.manifests
-        if pulled is None:
+        if used is None:
             return None
-        return table.pulled == pulled if pulled else table.pulled.does_not_exist()
+        table = self._tables.manifests
+        pulled = table.pulled == used.pulled if used.pulled else table.pulled.does_not_exist()
+        return pulled & (table.pushed == of_microseconds(used.pushed))
 
     def count_link(self, change: CountLink) -> Update:
         table = self._tables.links

@@ -22,10 +22,18 @@ class PutManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """When a manifest was last pulled (epoch seconds, 0 for never) and last pushed (epoch microseconds)."""
+
+    pulled: int
+    pushed: int
+
+
+@dataclass(frozen=True, slots=True)
 class MoveManifest:
     """From one (state, held) to another. Holds if the row is in the first, with `tags` and no parents
-    where `tags` is given, and was last pulled at `pulled` where that is. `leaves_bytes`: another row names
-    the object of its bytes now.
+    where `tags` is given, and was last pulled and pushed when `used` says where that is given.
+    `leaves_bytes`: another row names the object of its bytes now.
     """
 
     repository: Repository
@@ -35,33 +43,34 @@ class MoveManifest:
     tags: int | None = None
     new_tags: int = 0
     leaves_bytes: bool = False
-    pulled: int | None = None
+    used: Used | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveManifest:
-    """Holds if the row is in `before` with exactly `tags` tags and no parents, last pulled at `pulled` where
-    that is given.
+    """Holds if the row is in `before` with exactly `tags` tags and no parents, last pulled and pushed when
+    `used` says where that is given.
     """
 
     repository: Repository
     digest: Digest
     before: tuple[str, int]
     tags: int
-    pulled: int | None = None
+    used: Used | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CountManifest:
-    """Adds to the tags and parents of a manifest, and notes when some left it. Holds if it is live, last
-    pulled at `pulled` where that is given.
+    """Adds to the tags and parents of a manifest, and notes when some left it, or that it is pushed again
+    where `is_push`. Holds if it is live, last pulled and pushed when `used` says where that is given.
     """
 
     repository: Repository
     digest: Digest
     tags: int = 0
     parents: int = 0
-    pulled: int | None = None
+    is_push: bool = False
+    used: Used | None = None
 
 
 @dataclass(frozen=True, slots=True)

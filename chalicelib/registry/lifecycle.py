@@ -83,13 +83,14 @@ def _seconds(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ManifestState:
-    """Times are epoch seconds, 0 for never; `left` is when a tag or an index last let go of it.
+    """Times are epoch seconds, 0 for never; `left` is when a tag or an index last let go of it. `pushed_at`
+    is when it was last pushed, in epoch microseconds.
 
     `tags` and `parents` are the counts of the row. `is_live`: it is neither on its way in nor out.
     """
 
     digest: Digest
-    pushed: int
+    pushed_at: int
     pulled: int = 0
     left: int = 0
     tags: int = 0
@@ -97,6 +98,10 @@ class ManifestState:
     subject: Digest | None = None
     children: tuple[Digest, ...] = ()
     is_live: bool = True
+
+    @property
+    def pushed(self) -> int:
+        return self.pushed_at // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

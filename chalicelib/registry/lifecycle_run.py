@@ -15,6 +15,7 @@ from chalicelib.registry.changes import (
     RemoveManifest,
     RemoveTag,
     Transactions,
+    Used,
     WriteAudit,
 )
 from chalicelib.registry.immutability import immutable_by
@@ -183,15 +184,15 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A manifest as the plan saw it: when it was pulled, and when each of its tags came to name it."""
+    """A manifest as the plan saw it: when it was used, and when each of its tags came to name it."""
 
     digest: Digest
-    pulled: int | None
+    used: Used | None
     tags: dict[str, int] = field(default_factory=dict)
 
 
 def _seen(state: State) -> dict[Digest, _Seen]:
-    found = {one.digest: _Seen(one.digest, one.pulled) for one in state.manifests}
+    found = {one.digest: _Seen(one.digest, Used(one.pulled, one.pushed_at)) for one in state.manifests}
     for tag in state.tags:
         found.setdefault(tag.digest, _Seen(tag.digest, None)).tags[tag.tag] = tag.moved
     return found
@@ -236,11 +237,11 @@ class _Guard:
                     raise ChangedError
                 return replace(change, moved=self.seen.tags[tag] or change.moved)
             case RemoveManifest() if self._is_own(change):
-                return replace(change, pulled=self.seen.pulled)
+                return replace(change, used=self.seen.used)
             case MoveManifest(before=(state, _)) if self._is_own(change) and state == LIVE:
-                return replace(change, pulled=self.seen.pulled)
+                return replace(change, used=self.seen.used)
             case CountManifest() if self._is_own(change):
-                return replace(change, pulled=self.seen.pulled)
+                return replace(change, used=self.seen.used)
             case WriteAudit():
                 return replace(change, detail={**change.detail, "reason": self.reason})
         return change

@@ -290,10 +290,17 @@ class Manifests:
     def _retag(self, push: Push, survey: Survey) -> bool:
         moving = _moving(push, survey)
         if not moving:
-            return True
+            return self._push_again(push, survey)
         counts = count_changes(push.repository, tags={**_left(moving, survey), push.digest: len(moving)})
         told = _told(push, push.action or "tag", moving, survey)
         return not self.transactions.write([*self._tag_changes(push, moving, survey), *counts, told])
+
+    def _push_again(self, push: Push, survey: Survey) -> bool:
+        """What nothing names is as young as its last push: else it could expire right after it."""
+        row = survey.manifest
+        if row is None or row.tags or row.parents:
+            return True
+        return not self.transactions.write([CountManifest(push.repository, push.digest, is_push=True)])
 
     def _put_new(self, push: Push, survey: Survey, holds: Sequence[Held]) -> bool:
         row = self._row(push, holds)

@@ -169,6 +169,15 @@ def test_put_manifest_again_takes_one_read(warm: Driver) -> None:
     assert warm.put_manifest("v1", document).calls == (1, 0)
 
 
+def test_put_manifest_again_by_digest_notes_the_push_where_nothing_names_it(warm: Driver) -> None:
+    document = warm.image(seed="without a tag")
+    digest = Digest.of(json.dumps(document).encode())
+    warm.put_manifest(digest, document)
+    assert warm.put_manifest(digest, document).calls == (2, 0)
+    warm.put_manifest("v1", document)
+    assert warm.put_manifest(digest, document).calls == (1, 0)
+
+
 def test_moving_a_tag_takes_one_read_and_one_transaction(warm: Driver) -> None:
     warm.push_image("moved", seed="first")
     assert warm.put_manifest("moved", warm.image(seed="second")).calls == (2, 0)

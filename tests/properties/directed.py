@@ -431,12 +431,15 @@ def it_is_deleted_again_while_it_is_collected_in_steps() -> None:
 
 
 def _policy_runs(
-    rules: Sequence[dict[str, Any]], meanwhile: Sequence[Action], tags: Sequence[str] = ("v1", "latest")
+    rules: Sequence[dict[str, Any]],
+    meanwhile: Sequence[Action],
+    tags: Sequence[str] = ("v1", "latest"),
+    document: Document = SMALL,
 ) -> World:
     """Over an image with these tags; others do this before the first of its writes."""
     with small_limits():
         world, waiting = World(), list(meanwhile)
-        for action in (push(SMALL, ()), *(push(SMALL, (tag,)) for tag in tags), wait(30)):
+        for action in (push(document, ()), *(push(document, (tag,)) for tag in tags), wait(30)):
             world.do(action)
         world.keep([{"name": f"rule {number}", **rule} for number, rule in enumerate(rules)])
 
@@ -468,6 +471,18 @@ def an_image_is_pulled_while_a_tag_of_it_expires() -> None:
     rules = [{"action": "protect", "tags": ["latest"]}, {**UNPULLED, "tags": ["v1"]}]
     world = _policy_runs(rules, [pull(SMALL)])
     assert world.tags()["v1"] == SMALL.digest
+
+
+UNTAGGED: Final = {"action": "expire-untagged", "after": "5d", "priority": 0}
+
+
+def an_untagged_image_is_pushed_again_while_it_expires(document: Document = SMALL) -> None:
+    world = _policy_runs([UNTAGGED], [push(document, ())], (), document)
+    assert document.digest in world.live()
+
+
+def an_untagged_image_is_pushed_again_while_it_expires_in_steps() -> None:
+    an_untagged_image_is_pushed_again_while_it_expires(BIG)
 
 
 def a_tag_moves_away_and_back_while_it_expires() -> None:
@@ -729,6 +744,8 @@ SCENARIOS: Final[tuple[Callable[[], None], ...]] = (
     an_image_is_pulled_while_it_expires,
     an_image_is_pulled_while_it_expires_in_steps,
     an_image_is_pulled_while_a_tag_of_it_expires,
+    an_untagged_image_is_pushed_again_while_it_expires,
+    an_untagged_image_is_pushed_again_while_it_expires_in_steps,
     a_tag_moves_away_and_back_while_it_expires,
     two_uploads_have_room_for_one,
     an_account_of_before_there_was_a_quota_is_counted_from_its_first_upload_on,

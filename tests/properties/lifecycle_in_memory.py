@@ -27,7 +27,7 @@ class MemoryLifecycleStore:
             if key[0] == repository.name:
                 yield ManifestState(
                     digest=row.digest,
-                    pushed=int(self._memory.pushed[key]),
+                    pushed_at=round(self._memory.pushed[key] * 1_000_000),
                     pulled=row.pulled,
                     left=self._memory.left.get(key, 0),
                     tags=row.tags,

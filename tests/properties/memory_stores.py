@@ -304,13 +304,18 @@ def _manifest_holds(memory: Memory, change: MoveManifest | RemoveManifest | Coun
     row = memory.manifests.get((change.repository.name, change.digest))
     if row is None:
         return False
-    if change.pulled not in {None, row.pulled}:
+    if change.used is not None and not _used_as(memory, row, change):
         return False
     if isinstance(change, CountManifest):
         return row.state == LIVE
     if (row.state, row.held) != change.before:
         return False
     return change.tags is None or (row.tags, row.parents) == (change.tags, 0)
+
+
+def _used_as(memory: Memory, row: ManifestRow, change: MoveManifest | RemoveManifest | CountManifest) -> bool:
+    pushed = round(memory.pushed[change.repository.name, row.digest] * 1_000_000)
+    return change.used is not None and row.pulled == change.used.pulled and pushed == change.used.pushed
 
 
 def _tag_holds(memory: Memory, change: PutTag | RemoveTag) -> bool:
@@ -438,6 +443,8 @@ def _update_manifest(memory: Memory, change: MoveManifest | CountManifest) -> No
         )
         if min(change.tags, change.parents) < 0:
             memory.left[key] = int(memory.clock())
+        if change.is_push:
+            memory.pushed[key] = memory.clock()
 
 
 def _remove(memory: Memory, change: Change) -> None:

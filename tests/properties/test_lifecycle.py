@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.registry.changes import Change, Charge, PutBlob, PutLink, RemoveManifest, RemoveTag
+from chalicelib.registry.changes import (
+    Change,
+    Charge,
+    MoveManifest,
+    PutBlob,
+    PutLink,
+    RemoveManifest,
+    RemoveTag,
+)
 from chalicelib.registry.lifecycle import DAY
 from chalicelib.registry.lifecycle_run import Lifecycle, Outcome
 from chalicelib.registry.manifests import Push
@@ -197,15 +205,20 @@ def test_a_run_deletes_exactly_what_a_preview_shows(
 
 @dataclass
 class Meddling:
-    """Does something of others before each transaction of a run."""
+    """Does something of others before each transaction of a run that takes away what can be pulled."""
 
     transactions: Any
     meddle: Callable[[], None]
 
     def write(self, made: list[Change]) -> list[Change]:
-        if any(isinstance(one, RemoveManifest | RemoveTag) for one in made):
+        if any(_takes_away(one) for one in made):
             self.meddle()
         return self.transactions.write(made)  # type: ignore[no-any-return]
+
+
+def _takes_away(change: Change) -> bool:
+    is_move = isinstance(change, MoveManifest) and change.before[0] == LIVE
+    return is_move or isinstance(change, RemoveManifest | RemoveTag)
 
 
 @effort(150, 4000)
@@ -213,18 +226,20 @@ class Meddling:
 def test_what_changes_during_a_run_stays(
     history: list[Action], chosen: list[dict[str, Any]], meanwhile: list[Action]
 ) -> None:
-    """No tag that moved since the run began is lost, nor what it names, nor what was pulled since."""
+    """No tag that moved since the run began is lost, nor what it names, nor what was pulled or pushed."""
     world = built(history, chosen)
     began, waiting = world.registry.now, list(meanwhile)
     moved: dict[str, Digest] = {}
-    pulled: set[Digest] = set()
+    used: set[Digest] = set()
 
     def meddle() -> None:
         if not waiting:
             return
         before = dict(world.memory.moved)
         world.do(waiting.pop())
-        pulled.update(row.digest for row in world.memory.manifests.values() if row.pulled > began)
+        for key, row in world.memory.manifests.items():
+            if row.state == LIVE and max(row.pulled, world.memory.pushed[key]) > began:
+                used.add(row.digest)
         now = world.tags()
         for (_, tag), at in world.memory.moved.items():
             if before.get((REPOSITORY.name, tag)) != at and tag in now:
@@ -237,7 +252,7 @@ def test_what_changes_during_a_run_stays(
     )
     replace(world.lifecycle, manifests=manifests).run(REPOSITORY, int(began))
     assert {tag: world.tags().get(tag) for tag in moved} == moved
-    assert pulled <= world.live()
+    assert used <= world.live()
     world.check()
 
 

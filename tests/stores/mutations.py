@@ -125,10 +125,10 @@ def _with_registry(test: Callable[[Any], None]) -> Check:
     return check
 
 
-def _pulled(on: Ground) -> None:
+def _used(on: Ground) -> None:
     row = test_lifecycle_store.a_row()
     test_lifecycle_store.push(on.deployment, on.repository, row)
-    test_lifecycle_store.test_a_manifest_goes_only_while_it_was_not_pulled(on.deployment, on.repository, row)
+    test_lifecycle_store.test_a_manifest_goes_only_while_it_was_not_used(on.deployment, on.repository, row)
 
 
 def _moved(on: Ground) -> None:
@@ -212,30 +212,35 @@ TRANSACTIONS: Final = (
         "remove manifest with a parent",
     ),
     _change(
-        "MoveManifest: last pulled then",
+        "MoveManifest: last used then",
         "move_manifest",
-        "self._pulled(change.pulled) & condition",
+        "self._used(change.used) & condition",
         "condition",
-        _pulled,
+        _used,
     ),
     _change(
-        "RemoveManifest: last pulled then",
+        "RemoveManifest: last used then",
         "remove_manifest",
-        "self._pulled(change.pulled) & condition",
+        "self._used(change.used) & condition",
         "condition",
-        _pulled,
+        _used,
     ),
-    _change(
-        "CountManifest: last pulled then", "count_manifest", "self._pulled(change.pulled) & ", "", _pulled
-    ),
+    _change("CountManifest: last used then", "count_manifest", "self._used(change.used) & ", "", _used),
     _change(
         "last pulled then: as it was seen",
-        "_pulled",
-        "table.pulled == pulled if pulled else",
-        "None if pulled else",
-        _pulled,
+        "_used",
+        "table.pulled == used.pulled if used.pulled else",
+        "None if used.pulled else",
+        _used,
     ),
-    _change("last pulled then: never", "_pulled", "else table.pulled.does_not_exist()", "else None", _pulled),
+    _change("last pulled then: never", "_used", "else table.pulled.does_not_exist()", "else None", _used),
+    _change(
+        "last pushed then",
+        "_used",
+        "pulled & (table.pushed == of_microseconds(used.pushed))",
+        "pulled",
+        _used,
+    ),
     _change(
         "CountManifest: it is live",
         "count_manifest",

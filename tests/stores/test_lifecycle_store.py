@@ -15,6 +15,7 @@ from chalicelib.registry.changes import (
     PutTag,
     RemoveManifest,
     RemoveTag,
+    Used,
 )
 from chalicelib.registry.policies import LIFECYCLE, Policy, repository_scope
 from chalicelib.registry.stores import LIVE, RELEASING, Held, ManifestRow, TagRow
@@ -91,20 +92,39 @@ def test_a_tag_goes_only_while_it_has_not_moved(
     assert write(deployment, RemoveTag(repository, "v1", DIGEST, moved=tag.moved)) == []
 
 
-def test_a_manifest_goes_only_while_it_was_not_pulled(
+def test_a_manifest_goes_only_while_it_was_not_used(
     deployment: Deployment, repository: Repository, pushed: ManifestRow
 ) -> None:
-    def removal(pulled: int) -> Any:
-        return RemoveManifest(repository, DIGEST, (LIVE, 2), 1, pulled=pulled)
+    def changes(pulled: int, at: int) -> list[Any]:
+        used = Used(pulled, at)
+        return [
+            CountManifest(repository, DIGEST, tags=0, used=used),
+            RemoveManifest(repository, DIGEST, (LIVE, 2), 1, used=used),
+            MoveManifest(repository, DIGEST, (LIVE, 2), (RELEASING, 2), used=used),
+        ]
 
+    at = pushed_at(deployment, repository)
     deployment.services.manifests.rows.note_pull(repository, DIGEST, 0, 100)
-    for seen in (0, 99):
-        assert write(deployment, removal(seen)) == [removal(seen)]
-        count = CountManifest(repository, DIGEST, tags=-1, pulled=seen)
-        assert write(deployment, count) == [count]
-        move = MoveManifest(repository, DIGEST, (LIVE, 2), (RELEASING, 2), pulled=seen)
-        assert write(deployment, move) == [move]
-    assert write(deployment, removal(100)) == []
+    for change in (*changes(0, at), *changes(99, at), *changes(100, at - 1)):
+        assert write(deployment, change) == [change]
+    count, removal, _ = changes(100, at)
+    assert write(deployment, count) == []
+    assert write(deployment, removal) == []
+
+
+def test_a_manifest_that_is_pushed_again_is_as_young_as_that(
+    deployment: Deployment, repository: Repository, pushed: ManifestRow
+) -> None:
+    before = pushed_at(deployment, repository)
+    assert write(deployment, CountManifest(repository, DIGEST, tags=1)) == []
+    assert pushed_at(deployment, repository) == before
+    assert write(deployment, CountManifest(repository, DIGEST, is_push=True)) == []
+    assert pushed_at(deployment, repository) > before
+
+
+def pushed_at(deployment: Deployment, repository: Repository) -> int:
+    (found,) = DynamoLifecycleStore(deployment._tables).manifests(repository)
+    return found.pushed_at
 
 
 def test_the_scopes_are_those_of_lifecycle_policies(deployment: Deployment, repository: Repository) -> None:
@@ -121,9 +141,10 @@ def test_of_pulls_and_a_deletion_at_once_no_row_comes_back(
 ) -> None:
     rows = on_engines.services.manifests.rows
     assert write(on_engines, PutManifest(repository, row)) == []
+    at = pushed_at(on_engines, repository)
 
     def delete() -> list[Change]:
-        return write(on_engines, RemoveManifest(repository, DIGEST, (LIVE, 2), 1, pulled=0))
+        return write(on_engines, RemoveManifest(repository, DIGEST, (LIVE, 2), 1, used=Used(0, at)))
 
     def pull() -> list[Change]:
         rows.note_pull(repository, DIGEST, 0, 100)

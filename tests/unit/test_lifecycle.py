@@ -49,7 +49,7 @@ def state(text: str, gone: tuple[Gone, ...] = (), immutable: str = "") -> State:
     counted = [
         ManifestState(
             digest=one.digest,
-            pushed=one.pushed,
+            pushed_at=one.pushed * 1_000_000,
             pulled=one.pulled,
             left=one.left,
             tags=counts.count(one.digest),
@@ -67,7 +67,7 @@ def _manifest(word: str) -> ManifestState:
     assert found is not None, word
     return ManifestState(
         digest=digest(found["name"]),
-        pushed=int(found["pushed"]) * DAY,
+        pushed_at=int(found["pushed"]) * DAY * 1_000_000,
         pulled=int(found["pulled"] or 0) * DAY,
         left=int(found["left"] or 0) * DAY,
         subject=digest(found["subject"]) if found["subject"] else None,
@@ -289,7 +289,7 @@ def test_what_holds_only_each_other_is_judged_like_what_is_untagged() -> None:
 
 @pytest.mark.parametrize("more", [{"tags": 1}, {"parents": 1}, {"is_live": False}])
 def test_what_changes_while_it_is_read_stays(more: dict[str, Any]) -> None:
-    manifest = ManifestState(digest=digest("a"), pushed=DAY, **more)
+    manifest = ManifestState(digest=digest("a"), pushed_at=DAY * 1_000_000, **more)
     made = judged(State([manifest]), UNTAGGED)
     assert not made.manifests[digest("a")].goes
 
