@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint reference check bench soak kill-test round-trip push-table session clean
+.PHONY: help run test lint reference check package templates bench soak kill-test round-trip push-table session clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,7 +16,7 @@ help: ## list the targets
 run: $(VENV)/local.stamp ## serve a registry on 127.0.0.1:5000 (CCR_PORT, CCR_HOST, CCR_DATA, CCR_ADMIN_PASSWORD; ENGINES=real)
 	@CCR_ENGINES=$(ENGINES) exec $(BIN)/python -m ccr run
 
-test: $(VENV)/dev.stamp ## run every test that this machine can; the rest skips with its reason
+test: $(VENV)/dev.stamp .venv-templates/stamp ## run every test that this machine can; the rest skips with its reason
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts, generated documents
@@ -26,10 +26,17 @@ lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts, generated documents
 	$(BIN)/lint-imports
 	$(BIN)/python -m ccr.reference --check
 	$(BIN)/python -m ccr.schemas --check
+	$(BIN)/python -m infra.templates --check
 
 reference: $(VENV)/dev.stamp ## write docs/reference.md and docs/schemas from the code
 	$(BIN)/python -m ccr.reference
 	$(BIN)/python -m ccr.schemas
+
+package: $(VENV)/dev.stamp ## build/package/package.zip for the functions: the same bytes for the same input; needs Python 3.13
+	@$(BIN)/python -m infra.packaging
+
+templates: $(VENV)/dev.stamp ## write infra/cloudformation and what infra/terraform reads from the code
+	$(BIN)/python -m infra.templates
 
 check: lint test ## what a change must pass
 
@@ -39,6 +46,7 @@ bench: $(VENV)/dev.stamp ## measure pushes, pulls, requests and tokens, beside d
 	$(BIN)/python -m tests.benchmarks.gateway
 	$(BIN)/python -m tests.benchmarks.push
 	$(BIN)/python -m tests.benchmarks.collection
+	$(BIN)/python -m tests.benchmarks.cold_start
 
 soak: $(VENV)/dev.stamp ## a million steps of everything beside its model, 20,000 on moto and engines, 1,000 faulted pushes, collectors killed at random
 	CCR_SEED=$(SEED) CCR_PROPERTIES=long $(BIN)/python -m pytest -n auto -rP tests/properties/test_everything.py \
@@ -63,7 +71,7 @@ push-table: $(VENV)/dev.stamp ## which client pushes how large a layer to which 
 	$(BIN)/python -m tests.clients.push_table
 
 clean: ## remove the environments and caches, not .ccr
-	rm -rf $(VENV) .venv-engines .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-engines .venv-templates build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...'; exit 1; }
@@ -78,3 +86,8 @@ $(VENV)/dev.stamp: $(VENV)/bin/python pyproject.toml requirements.txt requiremen
 	$(PIP) -r requirements-dev.txt
 	$(PIP) --no-deps --editable .
 	@touch $@ $(VENV)/local.stamp
+
+.venv-templates/stamp: $(VENV)/bin/python requirements-templates.txt
+	@$(BIN)/python -m venv .venv-templates
+	@.venv-templates/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-templates.txt
+	@touch $@

@@ -2,67 +2,107 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalice import Chalice
 
-from chalicelib.aws.metrics import metrics
-from chalicelib.config import Settings
-from chalicelib.wiring import Deployment
+if TYPE_CHECKING:
+    from chalicelib.wiring import Deployment
 
 app = Chalice(app_name="ccr")
-deployment = Deployment(Settings.from_environment(os.environ))
+
+
+@functools.cache
+def deployment() -> Deployment:
+    """Made once; all that it imports is imported here."""
+    from chalicelib.aws.secret_values import with_secrets  # noqa: PLC0415
+    from chalicelib.config import Settings  # noqa: PLC0415
+    from chalicelib.wiring import Deployment  # noqa: PLC0415
+
+    return Deployment(Settings.from_environment(with_secrets(os.environ)))
+
+
+# Lambda's initialization has more CPU than a request and, with SnapStart, is what every instance starts from.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+    deployment()
 
 
 @app.lambda_function(name="registry")
 def registry(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one function URL event, payload format 2.0."""
-    return deployment.handler(event, context)
+    return deployment().handler(event, context)
 
 
 @app.lambda_function(name="management")
 def management(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one function URL event of /api/v1."""
-    return deployment.manage(event, context)
+    return deployment().manage(event, context)
 
 
 @app.lambda_function(name="adopt")
 def adopt(event: dict[str, Any], context: Any) -> None:
     """Take notice of one S3 event: objects created under `staged/`."""
-    deployment.adopt(event, context)
+    deployment().adopt(event, context)
 
 
 @app.schedule("rate(15 minutes)", name="collect")
 def collect(event: Any) -> None:
     """Free what nothing needs any more."""
-    report = deployment.collect(event.context.get_remaining_time_in_millis() / 1000)
+    from chalicelib.aws.metrics import metrics  # noqa: PLC0415
+
+    report = deployment().collect(event.context.get_remaining_time_in_millis() / 1000)
     print(metrics(time.time(), asdict(report.total)))  # noqa: T201 - CloudWatch takes them from the log
 
 
 @app.schedule("rate(1 day)", name="sweep")
 def sweep(event: Any) -> None:
     """Look through the bucket for what no row names."""
-    report = deployment.sweep(event.context.get_remaining_time_in_millis() / 1000)
+    report = deployment().sweep(event.context.get_remaining_time_in_millis() / 1000)
     print(json.dumps(asdict(report)))  # noqa: T201 - into the log
 
 
 @app.schedule("rate(6 hours)", name="reconcile")
 def reconcile(event: Any) -> None:
     """Compare what is counted with what is stored, and put it right."""
-    deployment.reconcile_all(event.context.get_remaining_time_in_millis() / 1000)
+    deployment().reconcile_all(event.context.get_remaining_time_in_millis() / 1000)
 
 
 @app.lambda_function(name="verifier")
 def verifier(event: dict[str, Any], context: Any) -> None:
     """Verify the direct upload that the event names."""
-    deployment.verify(event["session"], context.get_remaining_time_in_millis() / 1000)
+    deployment().verify(event["session"], context.get_remaining_time_in_millis() / 1000)
 
 
 @app.schedule("rate(1 hour)", name="lifecycle")
 def lifecycle(event: Any) -> None:
     """Carry out the lifecycle policies, as far as the time goes."""
-    deployment.apply_lifecycle(event.context.get_remaining_time_in_millis() / 1000)
+    deployment().apply_lifecycle(event.context.get_remaining_time_in_millis() / 1000)
+
+
+@app.lambda_function(name="setup")
+def setup(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """Make the first account and its administrator; the password is in the answer, the first time.
+
+    `{"edge": true}`: what belongs into the edge's key value store. Who may invoke this may have both.
+    """
+    if event.get("edge"):
+        return deployment().known_to_the_edge(has_gateway=bool(event.get("gateway")))
+    return deployment().open()
+
+
+@app.lambda_function(name="stream")
+def stream(event: dict[str, Any], context: Any) -> None:
+    """Tell of what one event of the outbox's stream says was put there."""
+    deployment().tell(event, context.get_remaining_time_in_millis() / 1000)
+
+
+@app.schedule("rate(1 minute)", name="tell")
+def tell(event: Any) -> None:
+    """Try again what is due, and tell of what no stream has led to."""
+    deployment().tell_all(event.context.get_remaining_time_in_millis() / 1000)

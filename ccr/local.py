@@ -45,6 +45,9 @@ COLLECT_SECONDS: Final = 900
 # As the functions of a deployment on AWS have at the most.
 FUNCTION_SECONDS: Final = 900
 DAY: Final = 24 * 3600
+# How often the outbox is looked at, and how long one round of deliveries may take.
+TELL_SECONDS: Final = 1.0
+TELL_FOR_SECONDS: Final = 20.0
 VARIABLES: Final = (
     Variable("CCR_HOST", "127.0.0.1", "the address to listen on; 0.0.0.0 for other machines"),
     Variable("CCR_PORT", "5000", "the port to listen on; 0 takes a free one"),
@@ -118,6 +121,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
             text = banner(_address(place, listener), place, password, deployment.settings)
             with (
                 _scheduled(deployment, place.collect_seconds),
+                telling(deployment),
                 _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place) as application,
             ):
                 _Announced(server_config(application, place.connections), text).run(sockets=[listener])
@@ -135,6 +139,13 @@ def _scheduled(deployment: Deployment, collect_seconds: int) -> Iterator[None]:
     with ExitStack() as stack:
         for work, seconds in works.items() if collect_seconds else ():
             stack.enter_context(every(seconds, functools.partial(work, FUNCTION_SECONDS)))
+        yield
+
+
+@contextmanager
+def telling(deployment: Deployment, seconds: float = TELL_SECONDS) -> Iterator[None]:
+    """In place of the stream function."""
+    with every(seconds, functools.partial(deployment.rounds.begin, TELL_FOR_SECONDS)):
         yield
 
 

@@ -31,6 +31,14 @@ VARIABLES: Final = (
         "at least 32 random bytes in hexadecimal: signs tokens and upload capabilities; to rotate it, put "
         "the new one in front with a comma, and take the old one away an hour later",
     ),
+    Variable(
+        "CCR_TOKEN_KEY_SECRET",
+        "none",
+        "on AWS, the secret of Secrets Manager that has CCR_TOKEN_KEY, by ARN; read when a function starts",
+    ),
+    Variable(
+        "CCR_ORIGIN_SECRET_SECRET", "none", "on AWS, the secret that has CCR_ORIGIN_SECRET, in the same way"
+    ),
     Variable("CCR_ACCOUNT", "default", "the first account, and the one of `admin`"),
     Variable(
         "CCR_CREATE_ON_PUSH",
@@ -107,6 +115,26 @@ VARIABLES: Final = (
         "registry says otherwise; 0: it is gone at once",
     ),
     Variable(
+        "CCR_PULL_EVENTS",
+        "off",
+        "pulls that are told as events: off, all, or a share of them such as 0.01; each is one more write",
+    ),
+    Variable("CCR_EVENT_BUS", "none", "the EventBridge bus that gets every event, by name or ARN"),
+    Variable("CCR_EVENTS_ENDPOINT", "Amazon EventBridge", "another EventBridge to use"),
+    Variable(
+        "CCR_WEBHOOK_HTTP", "off", "on: the URL of a webhook may be http://, for receivers that have no TLS"
+    ),
+    Variable(
+        "CCR_WEBHOOK_INSIDE",
+        "none: webhooks go to public addresses only",
+        "hosts whose addresses may be private all the same, with commas; loopback: this machine",
+    ),
+    Variable(
+        "CCR_WEBHOOK_RETRIES",
+        "5,300,1800,7200,18000,36000,36000",
+        "after how many seconds a delivery is tried again; after the last of them it is given up",
+    ),
+    Variable(
         "CCR_RETENTION_COUNTED",
         "on",
         "off: what can be restored gives way to pushes that the account has no other room for, the oldest "
@@ -162,6 +190,12 @@ class Settings:
     verifier_function: str = ""
     grace_seconds: int = 24 * 3600
     retention_days: int = 7
+    pull_events: float = 0.0
+    event_bus: str = ""
+    events_endpoint: str = ""
+    webhook_http: bool = False
+    webhook_inside: frozenset[str] = frozenset()
+    webhook_retries: tuple[int, ...] = (5, 300, 1800, 7200, 18000, 36000, 36000)
     retention_counted: bool = True
 
     @classmethod
@@ -200,6 +234,12 @@ class Settings:
             origin_secrets=_origin_secrets(environ),
             grace_seconds=_number(environ, "CCR_GRACE_SECONDS", default=24 * 3600, most=365 * 24 * 3600),
             retention_days=_number(environ, "CCR_RETENTION_DAYS", default=7, most=365, least=0),
+            pull_events=_share(environ, "CCR_PULL_EVENTS"),
+            event_bus=environ.get("CCR_EVENT_BUS", ""),
+            events_endpoint=environ.get("CCR_EVENTS_ENDPOINT", ""),
+            webhook_http=_switch(environ, "CCR_WEBHOOK_HTTP", default=False),
+            webhook_inside=_names(environ, "CCR_WEBHOOK_INSIDE"),
+            webhook_retries=_retries(environ),
             retention_counted=_switch(environ, "CCR_RETENTION_COUNTED", default=True),
         )
 
@@ -236,6 +276,31 @@ def _number(environ: Mapping[str, str], name: str, *, default: int, most: int, l
     if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
         raise SettingsError(f"{name} takes a whole number from {least} to {most}, not {value!r}")
     return int(value)
+
+
+def _share(environ: Mapping[str, str], name: str) -> float:
+    text = environ.get(name) or "off"
+    try:
+        share = {"off": 0.0, "all": 1.0}.get(text)
+        share = float(text) if share is None else share
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingsError(f"{name} takes off, all, or a share from 0 to 1, not {text!r}")
+    return share
+
+
+def _names(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    words = (word.strip().lower() for word in environ.get(name, "").split(","))
+    return frozenset(word for word in words if word)
+
+
+def _retries(environ: Mapping[str, str]) -> tuple[int, ...]:
+    text = environ.get("CCR_WEBHOOK_RETRIES") or "5,300,1800,7200,18000,36000,36000"
+    words = [word.strip() for word in text.split(",")]
+    if len(words) > 20 or not all(word.isascii() and word.isdigit() for word in words):
+        raise SettingsError(f"CCR_WEBHOOK_RETRIES takes up to 20 numbers of seconds, not {text!r}")
+    return tuple(min(int(word), 7 * 24 * 3600) for word in words)
 
 
 def _behind_function_url(environ: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ import functools
 import logging
 import math
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -20,6 +21,7 @@ from chalicelib.aws.bucket import S3Bucket
 from chalicelib.aws.calls import counted
 from chalicelib.aws.clients import (
     dynamodb_connection,
+    events_client,
     is_throttled,
     lambda_client,
     row_reads,
@@ -29,6 +31,8 @@ from chalicelib.aws.clients import (
 )
 from chalicelib.aws.content_store import DynamoContentStore
 from chalicelib.aws.credential_store import DynamoCredentialStore
+from chalicelib.aws.event_rows import new_order
+from chalicelib.aws.event_store import DynamoOutbox, DynamoQueues
 from chalicelib.aws.idempotency_store import DynamoAnswerStore
 from chalicelib.aws.lifecycle_store import DynamoLifecycleStore
 from chalicelib.aws.link_store import DynamoLinkStore
@@ -45,12 +49,14 @@ from chalicelib.aws.transactions import DynamoTransactions
 from chalicelib.aws.trash_store import DynamoHistoryStore, DynamoTrashStore
 from chalicelib.aws.upload_store import DynamoUploadStore
 from chalicelib.aws.usage_store import DynamoUsageStore
+from chalicelib.aws.webhook_store import DynamoWebhooks
 from chalicelib.config import EDGE, Settings
 from chalicelib.endpoints import edge, routes
 from chalicelib.endpoints.authenticate import by_token
 from chalicelib.endpoints.dispatch import answer
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
+from chalicelib.events.pulls import PullEvents
 from chalicelib.identity.audit import Record
 from chalicelib.identity.capability import Capabilities, capability_keys, derive_key
 from chalicelib.identity.credential_desk import CredentialDesk
@@ -86,6 +92,10 @@ from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
+    from chalicelib.events.rounds import Rounds
+    from chalicelib.events.signature import WebhookKeys
+    from chalicelib.events.targets import WebhookTarget
+    from chalicelib.events.webhook_desk import WebhookDesk
     from chalicelib.management.api import ManagementApi
     from chalicelib.registry.collection import Collector, Report
     from chalicelib.registry.direct import DirectUploads
@@ -104,6 +114,10 @@ COLLECTOR: Final = Actor("collector")
 RECONCILE_RESERVE_SECONDS: Final = 300
 ACCOUNTS_LIMIT: Final = 1_000_000
 _LOG: Final = logging.getLogger(__name__)
+# For the attempt that is under way.
+STREAM_RESERVE_SECONDS: Final = 20
+# Others wait for the turn of a request of the management API.
+TEST_SECONDS: Final = 3.0
 # To end the deletion that is under way.
 LIFECYCLE_RESERVE_SECONDS: Final = 30
 
@@ -152,6 +166,9 @@ class Deployment:
         credentials = DynamoCredentialStore(connection, self._tables, reads)
         self.credentials = credentials
         self.trail = DynamoTrail(self._tables)
+        self.outbox = DynamoOutbox(self._tables, transactions)
+        self.queues = DynamoQueues(self._tables, transactions)
+        self.webhooks = DynamoWebhooks(self._tables, reads)
         self.tenancy = Tenancy(DynamoTenancyStore(self._tables, reads, transactions), clear=self._clear)
         id_tokens = IdTokenVerifier(IssuerKeys(loopback=settings.loopback_issuers))
         self.sign_in = SignIn(credentials, id_tokens, self.trail)
@@ -182,6 +199,7 @@ class Deployment:
             tokens=Tokens([derive_key(key, "token") for key in settings.token_keys], settings.service),
             capabilities=Capabilities(capability_keys(settings.token_keys)),
             soft_limits=self.soft_limits,
+            pulls=PullEvents(self.outbox.put, lambda: new_order(clock()), settings.pull_events),
             is_throttled=is_throttled,
         )
 
@@ -226,6 +244,7 @@ class Deployment:
                 ),
                 collect=self._collect_some,
                 token_of=functools.partial(by_token, services),
+                webhooks=self.webhook_desk,
                 fsck=self.fsck,
                 seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
             )
@@ -360,6 +379,80 @@ class Deployment:
         )
 
     @functools.cached_property
+    def _webhook_keys(self) -> WebhookKeys:
+        from chalicelib.events.signature import WebhookKeys  # noqa: PLC0415
+
+        return WebhookKeys(derive_key(key, "webhook") for key in self.settings.token_keys)
+
+    @functools.cached_property
+    def webhook_target(self) -> WebhookTarget:
+        """Of the stream function, and of the management function for tests."""
+        from chalicelib.events.payloads import Payloads  # noqa: PLC0415
+        from chalicelib.events.targets import WebhookTarget  # noqa: PLC0415
+        from chalicelib.outside.post import Outside  # noqa: PLC0415
+
+        settings = self.settings
+        outside = Outside(allows_http=settings.webhook_http, inside=settings.webhook_inside)
+        payloads = Payloads(settings.service, settings.public_url)
+        return WebhookTarget(self.webhooks, payloads, self._webhook_keys, outside.post, self.clock)
+
+    @functools.cached_property
+    def webhook_desk(self) -> WebhookDesk:
+        """Of the management function."""
+        from chalicelib.events.webhook_desk import WebhookDesk  # noqa: PLC0415
+        from chalicelib.outside.post import Outside  # noqa: PLC0415
+
+        settings = self.settings
+        outside = Outside(
+            allows_http=settings.webhook_http, inside=settings.webhook_inside, seconds=TEST_SECONDS
+        )
+        return WebhookDesk(
+            store=self.webhooks,
+            queues=self.queues,
+            keys=self._webhook_keys,
+            target=replace(self.webhook_target, post=outside.post),
+            check_url=outside.check,
+            order=lambda: new_order(self.clock()),
+            clock=self.clock,
+        )
+
+    @functools.cached_property
+    def rounds(self) -> Rounds:
+        """Of the stream function."""
+        from chalicelib.aws.event_bus import EventBus  # noqa: PLC0415
+        from chalicelib.events.courier import Courier  # noqa: PLC0415
+        from chalicelib.events.drain import Drainer  # noqa: PLC0415
+        from chalicelib.events.rounds import Rounds  # noqa: PLC0415
+        from chalicelib.events.targets import Targets  # noqa: PLC0415
+
+        settings, put = self.settings, None
+        if settings.event_bus:
+            client = events_client(self._own, settings.events_endpoint)
+            put = EventBus(client, settings.event_bus, settings.service).put
+        targets = Targets(self.webhook_target, put)
+        courier = Courier(self.queues, targets, self.clock, settings.webhook_retries)
+        drainer = Drainer(self.outbox, self.webhooks.of, self.clock, has_bus=bool(settings.event_bus))
+        return Rounds(drainer, courier, self.queues, self.clock)
+
+    def tell(self, event: Mapping[str, Any], seconds: float) -> None:
+        """Answer one event of the outbox's stream: its lanes are drained, and what is due is delivered.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
+        """
+        newest: dict[str, str] = {}
+        for record in event["Records"]:
+            if record["eventName"] != "REMOVE":
+                key = record["dynamodb"]["Keys"]
+                lane, order = key["lane"]["S"], key["order"]["S"]
+                newest[lane] = max(newest.get(lane, ""), order)
+        if newest:
+            self.rounds.run(seconds - STREAM_RESERVE_SECONDS, list(newest.items()))
+
+    def tell_all(self, seconds: float) -> None:
+        """All that is in the outbox, and all that is due."""
+        self.rounds.run(seconds - STREAM_RESERVE_SECONDS)
+
+    @functools.cached_property
     def sweeper(self) -> Sweep:
         """Of the scheduled function."""
         from chalicelib.aws.sweep_store import DynamoSweepStore  # noqa: PLC0415
@@ -420,9 +513,25 @@ class Deployment:
         """Make the tables and the bucket where they are not there."""
         create_tables(self.dynamodb, self._tables)
         create_bucket(self._s3, self.settings)
+        self._open_account()
+
+    def _open_account(self) -> None:
         with contextlib.suppress(RefusedError):
             self.tenancy.create_account(self.settings.account)
         self.quota.usage(self.settings.account)
+
+    def open(self) -> dict[str, str]:
+        """The first account and its administrator, with the password if it is made now; tables are there."""
+        self._open_account()
+        if self.has_admin():
+            return {"username": ADMINISTRATOR}
+        password = secrets.token_urlsafe(18)
+        self.set_admin(password)
+        return {"username": ADMINISTRATOR, "password": password}
+
+    def known_to_the_edge(self, *, has_gateway: bool) -> dict[str, Any]:
+        """The key `edge` of its key value store."""
+        return edge.known_to_the_edge(self.settings, has_gateway=has_gateway)
 
     def has_admin(self) -> bool:
         return self.credentials.get(ADMINISTRATOR) is not None
@@ -462,12 +571,12 @@ class Deployment:
         self, event: Mapping[str, Any], handle: Callable[[Mapping[str, Any]], dict[str, Any]]
     ) -> dict[str, Any]:
         """Where the deployment has an edge, nobody gets past it."""
-        secrets = self.settings.origin_secrets
+        known = self.settings.origin_secrets
         try:
-            seen = edge.behind_edge(event, secrets)
+            seen = edge.behind_edge(event, known)
         except RegistryError as error:
             return edge.denied(error)
-        return edge.for_edge(handle(seen)) if secrets else handle(seen)
+        return edge.for_edge(handle(seen)) if known else handle(seen)
 
     def _handle(self, event: Mapping[str, Any], blocks: Iterable[bytes] | None) -> dict[str, Any]:
         with counted() as calls:

@@ -27,6 +27,7 @@ from ccr.cli.commands import (
     registries,
     serving,
     undo,
+    webhooks,
 )
 from ccr.cli.session import command
 
@@ -38,7 +39,7 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
-    *("quota", "gc", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
+    *("quota", "webhooks", "gc", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
 )
 
 
@@ -101,6 +102,7 @@ app.add_typer(images.tags, name="tag", rich_help_panel=IMAGES)
 app.add_typer(deletion.app, name="image", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
 app.add_typer(quota.app, name="quota", rich_help_panel=USING)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=USING)
 app.add_typer(lifecycle.app, name="lifecycle", rich_help_panel=IMAGES)
 command(app, "restore", panel=IMAGES)(undo.restore)
 app.add_typer(undo.trash, name="trash", rich_help_panel=IMAGES)

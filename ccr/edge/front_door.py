@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
@@ -24,9 +23,9 @@ from ccr.engines.process import Engine, free_ports, is_listening, start
 from ccr.gateway import capability_setting
 from chalicelib.aws.clients import session
 from chalicelib.config import GATEWAY, Settings
+from chalicelib.endpoints.edge import known_to_the_edge
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import server_config
-from chalicelib.identity.capability import capability_keys
 from chalicelib.wiring import Deployment
 
 
@@ -98,17 +97,6 @@ def gateway_environment(settings: Settings, registry_url: str) -> Mapping[str, s
         "CCR_DYNAMODB_ENDPOINT": settings.dynamodb_endpoint,
         "CCR_BUCKET": settings.bucket,
         "CCR_TABLE_PREFIX": settings.table_prefix,
-    }
-
-
-def known_to_the_edge(settings: Settings, *, has_gateway: bool) -> dict[str, Any]:
-    """The keys are those of capabilities alone: what signs tokens stays with the registry."""
-    return {
-        "keys": [key.hex() for key in capability_keys(settings.token_keys)],
-        "service": settings.service,
-        "secret": settings.origin_secrets[0] if settings.origin_secrets else "",
-        "url": settings.public_url,
-        "gateway": has_gateway,
     }
 
 

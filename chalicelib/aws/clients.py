@@ -94,6 +94,17 @@ def lambda_client(own: boto3.Session) -> Any:
     return own.client("lambda", config=config)
 
 
+def secrets_client(region: str) -> Any:
+    config = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"mode": "standard"})
+    return boto3.Session(region_name=region or None).client("secretsmanager", config=config)
+
+
+def events_client(own: boto3.Session, endpoint: str) -> Any:
+    """`endpoint` is '' for Amazon EventBridge."""
+    config = Config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"mode": "standard"})
+    return own.client("events", endpoint_url=endpoint or None, config=config)
+
+
 def is_throttled(error: BaseException | None) -> bool:
     """Whether AWS asked to slow down, or others kept the rows busy, however deep in the chain of causes."""
     while error is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from pynamodb.exceptions import TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.aws.conditions import check_lost
+from chalicelib.aws.event_rows import new_order, outbox_model
 from chalicelib.aws.reads import Key, Reads
 from chalicelib.aws.tables import Tables
 from chalicelib.aws.tenancy_store import registry_row
@@ -23,6 +26,7 @@ from chalicelib.identity.roles import Role
 from chalicelib.identity.sign_in import Found
 from chalicelib.identity.tenancy import Registry
 from chalicelib.identity.tokens import LIFETIME_SECONDS
+from chalicelib.spec.cloud_events import Event
 
 _REVOKED: Final = timedelta(seconds=LIFETIME_SECONDS + 3600 + 60)
 
@@ -45,7 +49,14 @@ class DynamoCredentialStore:
         following = table.id > after if after else None
         return [_credential(model) for model in table.account_id.query(account, following, limit=limit)]
 
-    def put(self, credential: Credential, *, revoke: bool = False, witness: Credential | None = None) -> bool:
+    def put(
+        self,
+        credential: Credential,
+        *,
+        revoke: bool = False,
+        witness: Credential | None = None,
+        told: Event | None = None,
+    ) -> bool:
         """Holds if the row has the version before, and that of `witness` is as it was read.
 
         With `revoke`, older generations stop counting.
@@ -57,14 +68,18 @@ class DynamoCredentialStore:
         transaction = TransactWrite(connection=self._connection)
         transaction.save(self._model(credential), condition=condition)
         self._require(transaction, witness)
+        self._tell(transaction, told)
         return self._commit(transaction, credential.id, with_revocation)
 
-    def remove(self, credential: Credential, *, witness: Credential | None = None) -> bool:
+    def remove(
+        self, credential: Credential, *, witness: Credential | None = None, told: Event | None = None
+    ) -> bool:
         """Holds if the row is unchanged. What was issued to it counts no more, a next one of its id does."""
         table = self._tables.credentials
         transaction = TransactWrite(connection=self._connection)
         transaction.delete(table(credential.id), condition=table.version == credential.version)
         self._require(transaction, witness)
+        self._tell(transaction, told)
         return self._commit(transaction, credential.id, credential.generation + 1)
 
     def revoke_registry(self, name: str, at: int) -> None:
@@ -127,6 +142,11 @@ class DynamoCredentialStore:
         if witness is not None:
             table = self._tables.credentials
             transaction.condition_check(table, witness.id, condition=table.version == witness.version)
+
+    def _tell(self, transaction: TransactWrite, told: Event | None) -> None:
+        if told is not None:
+            event = replace(told, order=new_order(time.time()))
+            transaction.save(outbox_model(self._tables, event))
 
     def _commit(self, transaction: TransactWrite, id_: str, generation: int | None) -> bool:
         if generation is not None:

@@ -30,6 +30,10 @@ DynamoDB (`<prefix><table>`: hash key / range key):
     revocations   "all" / credential id                what was taken away while tokens live
     attempts      credential#<id> or address#<ip>      failed logins
     audit         <account>#<day> / <time>-<random>
+    outbox        account or account/repository / <time>-<random>    events that are in no queue yet
+    queues        webhook or bus / account or account/repository     index due
+    deliveries    wait#<target>#<lane>, done#<target> or dead#<target> / <time>-<random>
+    webhooks      account / name
     idempotency   a hash of account, credential and key
 
 The indexes idle, due and expiry are the work of the collector: shard / time, a shard for each of 16 digits.

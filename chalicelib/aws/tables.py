@@ -403,6 +403,59 @@ class AuditModel(Model):
     expires = TTLAttribute()
 
 
+class OutboxModel(Model):
+    """What is still to be told: a row goes, in one transaction, as the queues get theirs."""
+
+    lane = UnicodeAttribute(hash_key=True)
+    order = UnicodeAttribute(range_key=True)
+    document = UnicodeAttribute()
+
+
+class DueQueueIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Queues by when they are to be looked at."""
+
+    class Meta:
+        index_name = "due"
+        projection = KeysOnlyProjection()
+
+    shard = UnicodeAttribute(hash_key=True)
+    due = NumberAttribute(range_key=True)
+
+
+class QueueModel(Model):
+    """One of a target and a lane, while something waits in it: how many do is `pending`."""
+
+    target = UnicodeAttribute(hash_key=True)
+    lane = UnicodeAttribute(range_key=True)
+    pending = NumberAttribute(default=0)
+    failures = NumberAttribute(default=0)
+    shard = UnicodeAttribute()
+    due = NumberAttribute()
+    writer = UnicodeAttribute(null=True)
+    lease = NumberAttribute(null=True)
+    by_due = DueQueueIndex()
+
+
+class DeliveryModel(Model):
+    """`queue` is `wait#<target>#<lane>`, `done#<target>` or `dead#<target>`; those of the last two expire."""
+
+    queue = UnicodeAttribute(hash_key=True)
+    order = UnicodeAttribute(range_key=True)
+    document = UnicodeAttribute()
+    attempts = NumberAttribute(default=0)
+    at = NumberAttribute(default=0)
+    status = NumberAttribute(default=0)
+    error = UnicodeAttribute(null=True)
+    expires = TTLAttribute(null=True)
+
+
+class WebhookModel(Model):
+    account = UnicodeAttribute(hash_key=True)
+    name = UnicodeAttribute(range_key=True)
+    document = UnicodeAttribute()
+    version = NumberAttribute()
+
+
 class IdempotencyModel(Model):
     key = UnicodeAttribute(hash_key=True)
     fingerprint = UnicodeAttribute()
@@ -438,6 +491,10 @@ class Tables:
     revocations: type[RevocationModel]
     attempts: type[AttemptModel]
     audit: type[AuditModel]
+    outbox: type[OutboxModel]
+    queues: type[QueueModel]
+    deliveries: type[DeliveryModel]
+    webhooks: type[WebhookModel]
     idempotency: type[IdempotencyModel]
 
     def stored(self) -> Iterator[type[Model]]:
@@ -475,6 +532,10 @@ def bind(connection: Connection, prefix: str) -> Tables:
         revocations=bound(RevocationModel, "revocations"),
         attempts=bound(AttemptModel, "attempts"),
         audit=bound(AuditModel, "audit"),
+        outbox=bound(OutboxModel, "outbox"),
+        queues=bound(QueueModel, "queues"),
+        deliveries=bound(DeliveryModel, "deliveries"),
+        webhooks=bound(WebhookModel, "webhooks"),
         idempotency=bound(IdempotencyModel, "idempotency"),
     )
 

@@ -16,11 +16,13 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.aws.audit_store import audit_model
+from chalicelib.aws.event_rows import new_order, outbox_model
 from chalicelib.aws.keys import move_key, referrer_key, registry_key, repository_key, shard_of
 from chalicelib.aws.repeats import was_sent_again
 from chalicelib.aws.rows import held_text, of_microseconds, trash_model
 from chalicelib.aws.session_rows import session_ttl
 from chalicelib.aws.tables import Tables
+from chalicelib.events.happenings import event_of
 from chalicelib.identity.audit import KEEP_SECONDS, Record
 from chalicelib.registry.changes import (
     TRANSACTION_LIMIT,
@@ -112,12 +114,16 @@ class DynamoTransactions:
     def write(self, changes: Sequence[Change]) -> list[Change]:
         """Raises TransactionConflictError."""
         assert len(changes) <= TRANSACTION_LIMIT  # noqa: S101 - the domain cuts its work to fit
-        return self.write_items([(change, self._items.of(change)) for change in changes])
+        return self._write(lambda: [(one, item) for one in changes for item in self._items.all_of(one)])
 
     def write_items(self, pairs: list[tuple[T, Item]]) -> list[T]:
         """The same of items that are no change of the registry's. Raises TransactionConflictError."""
-        pairs.sort(key=lambda pair: _ORDER.index(type(pair[1])))
+        return self._write(lambda: pairs)
+
+    def _write(self, items_of: Callable[[], list[tuple[T, Item]]]) -> list[T]:
+        """They are made anew for each attempt: one that had to wait is told of after those it waited for."""
         for attempt in range(CONFLICT_TRIES):
+            pairs = sorted(items_of(), key=lambda pair: _ORDER.index(type(pair[1])))
             reasons = self._try([item for _, item in pairs])
             if not reasons:
                 return []
@@ -160,8 +166,15 @@ class _Items:
     def __init__(self, tables: Tables, clock: Callable[[], float]) -> None:
         self._tables, self._clock = tables, clock
 
-    def of(self, change: Change) -> Item:
-        return getattr(self, _METHODS[type(change)])(change)  # type: ignore[no-any-return]
+    def all_of(self, change: Change) -> list[Item]:
+        """What is audited is told as well."""
+        item = getattr(self, _METHODS[type(change)])(change)
+        told = self._told(change) if isinstance(change, WriteAudit | AuditAccount) else None
+        return [item] if told is None else [item, told]
+
+    def _told(self, change: WriteAudit | AuditAccount) -> Put | None:
+        event = event_of(change, new_order(self._clock()))
+        return None if event is None else Put(outbox_model(self._tables, event))
 
     def put_manifest(self, change: PutManifest) -> Put:
         table, row = self._tables.manifests, change.row

@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from chalicelib.config import Settings
+from chalicelib.identity.capability import capability_keys
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
 PROOF: Final = "x-ccr-edge"
@@ -52,3 +54,14 @@ def denied(error: RegistryError) -> dict[str, Any]:
     body = base64.b64encode(json.dumps(error.envelope()).encode()).decode()
     headers = {"Content-Type": "application/json"}
     return {"statusCode": error.status, "headers": headers, "body": body, "isBase64Encoded": True}
+
+
+def known_to_the_edge(settings: Settings, *, has_gateway: bool) -> dict[str, Any]:
+    """What its key value store has under `edge`. The keys are those of capabilities alone."""
+    return {
+        "keys": [key.hex() for key in capability_keys(settings.token_keys)],
+        "service": settings.service,
+        "secret": settings.origin_secrets[0] if settings.origin_secrets else "",
+        "url": settings.public_url,
+        "gateway": has_gateway,
+    }

@@ -24,6 +24,7 @@ def get(services: Services, call: Call) -> Response:
     stored = read(call.repository, reference)
     if call.request.method == "GET":
         services.manifests.note_pull(call.repository, stored)
+        services.pulls.note(call.repository, reference, stored, call.actor)
     headers = {
         "Content-Type": stored.media_type,
         "Content-Length": str(stored.size),

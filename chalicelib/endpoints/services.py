@@ -8,6 +8,7 @@ from typing import Protocol
 
 from chalicelib.config import Settings
 from chalicelib.endpoints.event import Request
+from chalicelib.events.pulls import PullEvents
 from chalicelib.identity.audit import Trail
 from chalicelib.identity.capability import Capabilities
 from chalicelib.identity.credential_desk import CredentialStore
@@ -53,6 +54,7 @@ class Services:
     tokens: Tokens
     capabilities: Capabilities
     soft_limits: SoftLimits
+    pulls: PullEvents
     is_throttled: Callable[[BaseException], bool]
 
 

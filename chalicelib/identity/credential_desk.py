@@ -30,6 +30,7 @@ from chalicelib.identity.refusals import Reason, RefusedError, not_found, stale
 from chalicelib.identity.roles import EVERY_PROJECT, WRITE_MEMBER, WRITE_ROBOT, Role, permissions
 from chalicelib.identity.secret import hash_secret, make_secret
 from chalicelib.identity.tenancy import Registry, Tenancy
+from chalicelib.spec.cloud_events import Event, EventType
 
 GRANTS_LIMIT: Final = 50
 CLAIMS_LIMIT: Final = 20
@@ -49,11 +50,23 @@ class CredentialStore(Protocol):
         """Sorted by id."""
         ...
 
-    def put(self, credential: Credential, *, revoke: bool = False, witness: Credential | None = None) -> bool:
-        """Holds if the row has the version before (`version` 1: if none is there), and `witness` its own."""
+    def put(
+        self,
+        credential: Credential,
+        *,
+        revoke: bool = False,
+        witness: Credential | None = None,
+        told: Event | None = None,
+    ) -> bool:
+        """Holds if the row has the version before (`version` 1: if none is there), and `witness` its own.
+
+        `told` goes into the outbox with it, in the order of the write.
+        """
         ...
 
-    def remove(self, credential: Credential, *, witness: Credential | None = None) -> bool: ...
+    def remove(
+        self, credential: Credential, *, witness: Credential | None = None, told: Event | None = None
+    ) -> bool: ...
     def revoke_registry(self, name: str, at: int) -> None:
         """What was issued for it before `at` (epoch milliseconds) stops counting."""
         ...
@@ -143,7 +156,7 @@ class CredentialDesk:
             raise RefusedError(Reason.INVALID, message)
         credential = self._new(by, id_, Kind.TRUST, title, expires)
         credential = replace(credential, project=project, grants=checked, trust=trust)
-        if not self.store.put(credential):
+        if not self.store.put(credential, told=_told(EventType.CREDENTIAL_CREATED, credential, by.id)):
             raise self._taken(by, id_)
         return credential
 
@@ -172,7 +185,7 @@ class CredentialDesk:
             if before.kind is Kind.USER:
                 raise RefusedError(Reason.INVALID, "a user has roles, not grants")
             after = replace(after, grants=self._check_grants(by, before.project, grants))
-        return self._put(before, after, self._witness(by, before, after))
+        return self._put(by, before, after, self._witness(by, before, after))
 
     def set_role(self, by: Credential, before: Credential, project: str, role: Role | None) -> Credential:
         """Give a user of the account a role in `project` (`EVERY_PROJECT`: in all), or take it.
@@ -190,7 +203,7 @@ class CredentialDesk:
         if role is not None:
             roles[project] = role
         after = replace(before, roles=roles, version=before.version + 1)
-        return self._put(before, after, self._witness(by, before, after))
+        return self._put(by, before, after, self._witness(by, before, after))
 
     def rotate(
         self,
@@ -226,7 +239,8 @@ class CredentialDesk:
             raise RefusedError(Reason.CONFLICT, message)
         secret = make_secret()
         after = rotated(before, hash_secret(secret), int(self.clock()), overlap)
-        if not self.store.put(after, revoke=after.generation > before.generation):
+        told = _told(EventType.CREDENTIAL_ROTATED, after, by.id)
+        if not self.store.put(after, revoke=after.generation > before.generation, told=told):
             raise stale("credential", before.id)
         return after, secret
 
@@ -234,7 +248,8 @@ class CredentialDesk:
         """Raises STALE."""
         self._require_authority(by, credential)
         _require(by.id != credential.id, "delete itself")
-        if not self.store.remove(credential, witness=self._witness(by, credential, None)):
+        told = _told(EventType.CREDENTIAL_DELETED, credential, by.id)
+        if not self.store.remove(credential, witness=self._witness(by, credential, None), told=told):
             raise stale("credential", credential.id)
 
     def forget_registry(self, registry: Registry) -> None:
@@ -271,11 +286,11 @@ class CredentialDesk:
             if held is None or (left := what(held)) == held:
                 return
             if left is None:
-                if self.store.remove(held):
+                if self.store.remove(held, told=_told(EventType.CREDENTIAL_DELETED, held)):
                     return
             else:
                 after = replace(left, version=held.version + 1, generation=held.generation + 1)
-                if self.store.put(after, revoke=True):
+                if self.store.put(after, revoke=True, told=_told(EventType.CREDENTIAL_CHANGED, after)):
                     return
             held = self.store.get(credential.id)
         raise stale("credential", credential.id)
@@ -295,11 +310,14 @@ class CredentialDesk:
         message = f"{before.id!r} is the last owner of the account that lives on: make another first"
         raise RefusedError(Reason.CONFLICT, message)
 
-    def _put(self, before: Credential, after: Credential, witness: Credential | None) -> Credential:
+    def _put(
+        self, by: Credential, before: Credential, after: Credential, witness: Credential | None
+    ) -> Credential:
         revoke = _takes_away(before, after)
         if revoke:
             after = replace(after, generation=before.generation + 1)
-        if not self.store.put(after, revoke=revoke, witness=witness):
+        told = _told(EventType.CREDENTIAL_CHANGED, after, by.id)
+        if not self.store.put(after, revoke=revoke, witness=witness, told=told):
             raise stale("credential", before.id)
         return after
 
@@ -318,7 +336,7 @@ class CredentialDesk:
     def _create(self, by: Credential, credential: Credential) -> tuple[Credential, str]:
         secret = make_secret()
         credential = replace(credential, secrets=(Secret(hash_secret(secret)),))
-        if not self.store.put(credential):
+        if not self.store.put(credential, told=_told(EventType.CREDENTIAL_CREATED, credential, by.id)):
             raise self._taken(by, credential.id)
         return credential, secret
 
@@ -374,6 +392,17 @@ class CredentialDesk:
         if not self._may_see(by, credential):
             raise not_found("credential", credential.id)
         _require(self._has_authority(by, credential), "change this credential")
+
+
+def _told(type_: EventType, credential: Credential, actor: str = "") -> Event:
+    """Whose, and by whom: no secret, and no grant."""
+    data = {
+        "account": credential.account,
+        "credential": credential.id,
+        "kind": str(credential.kind),
+        "actor": actor,
+    }
+    return Event(type_, credential.account, "", credential.id, data=data)
 
 
 def _without_registry(credential: Credential, registry: Registry) -> Credential | None:

@@ -42,6 +42,7 @@ from chalicelib.management import (
     tenancy,
     undo,
     uploads,
+    webhooks,
 )
 from chalicelib.management.document import openapi
 from chalicelib.management.lifecycle_policy import rule_at
@@ -71,6 +72,7 @@ _ROUTERS: Final = (
     undo.router,
     policies.router,
     garbage.router,
+    webhooks.router,
 )
 _TURN: Final = threading.Lock()
 
@@ -388,8 +390,9 @@ def _unknown(*, has_tried: bool = True) -> ProblemError:
 def _without_secret(answer: dict[str, Any]) -> dict[str, Any]:
     """A secret is shown once and stored nowhere: who lost the answer rotates it."""
     document = json.loads(answer["body"]) if answer.get("body") else None
-    if isinstance(document, dict) and "secret" in document:
-        document["secret"] = None
+    for name in ("secret", "authorization"):
+        if isinstance(document, dict) and name in document:
+            document[name] = None
     return {**answer, "body": json.dumps(document) if document is not None else ""}
 
 

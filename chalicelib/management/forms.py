@@ -37,7 +37,19 @@ AFTER: Final = r"^[1-9][0-9]{0,3}[hdw]$"
 # Of a credential: no control characters, and no others that change how a line looks.
 TITLE: Final = r"^[^\x00-\x1f\x7f-\xa0\xad\u2000-\u200f\u2028-\u202f\u2066-\u206f\ufeff]*$"
 
+# Of event types, and of repositories: * is any text.
+EVENT_PATTERN: Final = r"^[a-z.*-]+$"
+REPOSITORY_PATTERN: Final = r"^[a-z0-9._/*-]+$"
+WEBHOOK_URL: Final = r"^https?://[!-~]+$"
+EVENT_ID: Final = "^[0-9]{17}-[0-9a-f]{16}$"
+EVENT_CURSOR: Final = "^([0-9]{17}-[0-9a-f]{16})?$"
+
 _WORDS: Final = {
+    EVENT_PATTERN: "takes an event type, in which * is any text: ccr.manifest.*",
+    REPOSITORY_PATTERN: "takes a repository, in which * is any text: prod/*",
+    WEBHOOK_URL: "takes an https:// URL",
+    EVENT_ID: "takes the id of an event, as the dead view shows it",
+    EVENT_CURSOR: "takes the `next` of the page before",
     NAME: "takes a-z, 0-9 and - (inside), at most 63",
     REGISTRY_NAME: "takes a-z, 0-9 and . _ - (inside), at most 63, and no slash",
     REPOSITORY_NAME: "takes segments of a-z, 0-9 and . _ - (inside) with slashes between",

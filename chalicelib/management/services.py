@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from aws_lambda_powertools.event_handler import Response, content_types
 from pydantic import BaseModel
 
+from chalicelib.events.webhook_desk import WebhookDesk
 from chalicelib.identity.audit import Trail
 from chalicelib.identity.credential_desk import CredentialDesk
 from chalicelib.identity.credentials import Credential, Secret
@@ -80,6 +81,7 @@ class ManagementServices:
     # Of an account, for so many seconds, on behalf of somebody.
     collect: Callable[[str, float, Actor], Report]
     token_of: Callable[[str], Principal | None]
+    webhooks: WebhookDesk
     fsck: Fsck
     seals: Seals
 

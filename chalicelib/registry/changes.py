@@ -10,7 +10,8 @@ from chalicelib.registry.stores import Link, ManifestRow, TagMove, TagRow, Trash
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 
-TRANSACTION_LIMIT: Final = 100
+# DynamoDB takes 100 items: what is audited is told in the outbox too, which is one more.
+TRANSACTION_LIMIT: Final = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +137,17 @@ NOBODY: Final = Actor()
 
 @dataclass(frozen=True, slots=True)
 class WriteAudit:
-    """Always holds: an entry of the audit trail, in the transaction of what it tells of."""
+    """Always holds: an entry of the audit trail, in the transaction of what it tells of, and an event.
+
+    `facts`: what the event says beside.
+    """
 
     repository: Repository
     actor: Actor
     action: str
     reference: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +258,10 @@ class MoveLevel:
 
 @dataclass(frozen=True, slots=True)
 class AuditAccount:
-    """Always holds: an entry of the audit trail about an account, or what `target` names in it, by nobody."""
+    """Always holds: an entry of the audit trail about an account, or what `target` names in it, by nobody.
+
+    Of some it is an event.
+    """
 
     account: str
     action: str

@@ -168,6 +168,11 @@ def reason_of(rule: str) -> str:
     return f"{_REASON}{rule}"
 
 
+def is_lifecycle_reason(reason: str) -> bool:
+    """Whether a rule of a policy was the reason."""
+    return reason.startswith(_REASON)
+
+
 def plan(policy: LifecyclePolicy, state: State, moment: int) -> Plan:
     """What goes at `moment` (epoch seconds), and why each of the others stays."""
     return _Planner(policy, state, moment).plan()
@@ -379,7 +384,7 @@ class _Planner:
         """It was to go with what held it, by a run that did not get that far."""
         holders = (self._gone_parents.get(manifest.digest), self._gone.get(subject) if subject else None)
         for gone in holders:
-            if gone is None or gone.digest in self._manifests or not gone.reason.startswith(_REASON):
+            if gone is None or gone.digest in self._manifests or not is_lifecycle_reason(gone.reason):
                 continue
             is_untouched = max(manifest.pushed, manifest.pulled) <= gone.deleted
             if is_untouched and manifest.left <= gone.deleted + _SLACK:

@@ -105,6 +105,8 @@ class Push:
     precondition: Precondition = ALWAYS
     # As the audit trail and the history of the tags call it; '' is a push, or a tag that moves.
     action: str = ""
+    # The repository that it is promoted from.
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +294,7 @@ class Manifests:
         if not moving:
             return self._push_again(push, survey)
         counts = count_changes(push.repository, tags={**_left(moving, survey), push.digest: len(moving)})
-        told = _told(push, push.action or "tag", moving, survey)
+        told = _told(push, push.action or "tag", moving, survey, is_new=False)
         return not self.transactions.write([*self._tag_changes(push, moving, survey), *counts, told])
 
     def _push_again(self, push: Push, survey: Survey) -> bool:
@@ -331,7 +333,7 @@ class Manifests:
 
     def _around(self, push: Push, moving: Sequence[str], survey: Survey) -> list[Change]:
         """The rows beside the manifest's own: tags, referrer, repository."""
-        told = _told(push, push.action or "push", moving, survey)
+        told = _told(push, push.action or "push", moving, survey, is_new=True)
         changes: list[Change] = [*self._tag_changes(push, moving, survey), told]
         subject = push.manifest.subject
         if subject is not None:
@@ -505,10 +507,17 @@ def _why(tags: Sequence[str], reason: str) -> dict[str, object]:
     return {"tags": list(tags), "reason": reason} if reason else {"tags": list(tags)}
 
 
-def _told(push: Push, action: str, moving: Sequence[str], survey: Survey) -> WriteAudit:
+def _told(push: Push, action: str, moving: Sequence[str], survey: Survey, *, is_new: bool) -> WriteAudit:
     """What the audit trail keeps: the tags that moved, and from where."""
+    manifest = push.manifest
+    facts = {
+        "media_type": manifest.media_type,
+        "size": len(manifest.raw),
+        "is_new": is_new,
+        "source": push.source,
+    }
     moved = {tag: survey.tags[tag].digest if tag in survey.tags else None for tag in moving}
-    return WriteAudit(push.repository, push.actor, action, push.digest, {"tags": moved})
+    return WriteAudit(push.repository, push.actor, action, push.digest, {"tags": moved}, facts)
 
 
 def unknown_manifest(reference: str) -> RegistryError:

@@ -56,7 +56,7 @@ class Promotion:
             self._copy(source, target, manifest, digest, actor)
         count = len(copied) + sum(self._copy_found(source, target, one, actor) for one in referrers)
         manifest = _parsed(stored)
-        self.manifests.put(Push(target, manifest, stored.digest, tags, actor))
+        self.manifests.put(Push(target, manifest, stored.digest, tags, actor, source=source.name))
         return Promoted(stored.digest, count)
 
     def _tree(self, source: Repository, stored: Stored) -> list[tuple[Manifest, Digest]]:
@@ -91,7 +91,7 @@ class Promotion:
     ) -> None:
         for descriptor in (*manifest.blobs, *manifest.unclear):
             self.blobs.mount(target, descriptor.digest, source)
-        self.manifests.put(Push(target, manifest, digest, actor=actor))
+        self.manifests.put(Push(target, manifest, digest, actor=actor, source=source.name))
 
     def _copy_found(self, source: Repository, target: Repository, digest: Digest, actor: Actor) -> bool:
         found = self._found(source, digest)

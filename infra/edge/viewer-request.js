@@ -147,12 +147,19 @@ function tooLarge(request, settings) {
 // behaviours go by the normalized path, and /x/../s/y is one of S3's.
 function forward(event, settings) {
     const request = event.request;
-    cf.selectRequestOriginById(settings.gateway && request.uri.startsWith('/u/') ? 'gateway' : 'registry');
+    cf.selectRequestOriginById(originOf(request.uri, settings));
     request.headers['x-ccr-edge'] = { value: settings.secret };
     request.headers['x-ccr-viewer'] = { value: event.viewer.ip };
     request.headers['x-ccr-host'] = { value: header(request, 'host') };
     request.headers['x-ccr-proto'] = { value: scheme(request) };
     return request;
+}
+
+function originOf(uri, settings) {
+    if (uri.startsWith('/api/')) {
+        return 'management';
+    }
+    return settings.gateway && uri.startsWith('/u/') ? 'gateway' : 'registry';
 }
 
 function scheme(request) {

@@ -333,6 +333,8 @@ class Place:
             "robot": self.robot,
             "user": self.user,
             "digest": UNKNOWN,
+            # Each account has one of this name.
+            "webhook": "everybodys",
         }
 
 
@@ -451,6 +453,10 @@ FORGED: Final = {
     "seal": "0" * 64,
 }
 
+# Never connected to, and refused without a look at the network.
+INSIDE: Final = "https://10.0.0.1/ccr"
+HOOK: Final = {"name": "newhook", "url": INSIDE}
+
 # About nothing in particular: of the caller's own account, or of the deployment.
 OWN_OPERATIONS: Final = (
     Operation("whoami", "GET /whoami", 200),
@@ -463,6 +469,17 @@ OWN_OPERATIONS: Final = (
     Operation("plan collection", "GET /collections/next", 200),
     # Of a digest that nobody has, which only those learn who may read everything.
     Operation("explain blob", "GET /holders/{digest}", 404),
+    Operation("list webhooks", "GET /webhooks", 200),
+    Operation("make webhook", "POST /webhooks", 201, "", HOOK),
+    Operation("describe webhook", "GET /webhooks/{webhook}", 200),
+    Operation("change webhook", "PATCH /webhooks/{webhook}", 200, "", {"format": "harbor"}),
+    Operation("rotate webhook", "POST /webhooks/{webhook}/rotation", 201, "", {"overlap_seconds": 60}),
+    # It does not arrive, and the answer says so.
+    Operation("test webhook", "POST /webhooks/{webhook}/test", 200),
+    Operation("list deliveries", "GET /webhooks/{webhook}/deliveries", 200),
+    Operation("list dead deliveries", "GET /webhooks/{webhook}/dead", 200),
+    Operation("replay dead deliveries", "POST /webhooks/{webhook}/replays", 200, "", {}),
+    Operation("delete webhook", "DELETE /webhooks/{webhook}", 204),
     Operation("make account", "POST /accounts", 201, "", {"id": "newacc", "owner": "newacc-owner"}),
     Operation("make project", "POST /projects", 201, "", {"name": "newproj"}),
     Operation(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib.endpoints.routes import ENDPOINTS
+from chalicelib.events.webhook_desk import Change
 from chalicelib.identity.credentials import Credential, Kind, Secret
 from chalicelib.identity.grants import PULL, Grant
 from chalicelib.identity.roles import Role
@@ -27,6 +28,7 @@ from tests.access.judge import Judge, absent
 from tests.access.operations import (
     ACCOUNT_OPERATIONS,
     IMMUTABLE,
+    INSIDE,
     OWN_OPERATIONS,
     PLACES,
     PROJECT_OPERATIONS,
@@ -94,6 +96,8 @@ def stage(backend: None) -> Stage:
         assert deployment.credentials.put(target)
     for policy in policies():
         assert deployment.policies.put(policy)
+    for account in ("acme", "rival", deployment.settings.account):
+        deployment.webhook_desk.create(account, "everybodys", Change(url=INSIDE), "somebody")
     return Stage(estate, members, Snapshot(ground.tables(), deployment._reads))
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from ccr.edge.application import key_values
-from ccr.edge.front_door import known_to_the_edge
 from ccr.edge.node import EdgeFunctions
 from ccr.engines.process import EngineError
 from chalicelib.config import EDGE, FUNCTION
+from chalicelib.endpoints.edge import known_to_the_edge
 from chalicelib.wiring import Deployment
 from tests.edge.events import SETTINGS
 from tests.endpoints.driver import PASSWORD

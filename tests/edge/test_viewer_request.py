@@ -249,3 +249,12 @@ def test_behaviours_are_matched_by_the_normalized_path(path: str, expected: str)
 
 def _at(asked: dict[str, Any], path: str) -> dict[str, Any]:
     return {**asked, "request": {**asked["request"], "uri": path}}
+
+
+def test_the_management_api_is_a_function_of_its_own(functions: EdgeFunctions) -> None:
+    for path, origin in (
+        ("/api/v1/whoami", "management"),
+        ("/x/../api/v1", "registry"),
+        ("/apis", "registry"),
+    ):
+        assert functions.call("viewer-request", event("GET", path)).origin == origin

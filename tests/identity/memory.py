@@ -13,6 +13,7 @@ from chalicelib.identity.oidc import Verdict
 from chalicelib.identity.revocations import registry_id
 from chalicelib.identity.sign_in import Found
 from chalicelib.identity.tenancy import DELETED, Account, Project, Registry
+from chalicelib.spec.cloud_events import Event
 
 NOW = 1_800_000_000
 
@@ -36,6 +37,7 @@ class Credentials:
     attempts: dict[str, Attempts] = field(default_factory=dict)
     revocations: dict[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    told: list[Event] = field(default_factory=list)
 
     def get(self, id_: str) -> Credential | None:
         return self.rows.get(id_)
@@ -44,19 +46,30 @@ class Credentials:
         of_account = (self.rows[id_] for id_ in sorted(self.rows) if self.rows[id_].account == account)
         return [one for one in of_account if one.id > after][:limit]
 
-    def put(self, credential: Credential, *, revoke: bool = False, witness: Credential | None = None) -> bool:
+    def put(
+        self,
+        credential: Credential,
+        *,
+        revoke: bool = False,
+        witness: Credential | None = None,
+        told: Event | None = None,
+    ) -> bool:
         if not _follows(self.rows.get(credential.id), credential.version) or not self._has(witness):
             return False
         self.rows[credential.id] = credential
         if revoke:
             self.revocations[credential.id] = credential.generation
+        self.told += [told] if told else []
         return True
 
-    def remove(self, credential: Credential, *, witness: Credential | None = None) -> bool:
+    def remove(
+        self, credential: Credential, *, witness: Credential | None = None, told: Event | None = None
+    ) -> bool:
         if self.rows.get(credential.id) != credential or not self._has(witness):
             return False
         del self.rows[credential.id]
         self.revocations[credential.id] = credential.generation + 1
+        self.told += [told] if told else []
         return True
 
     def _has(self, witness: Credential | None) -> bool:

@@ -25,6 +25,7 @@ from chalicelib.identity.secret import is_generated, matches
 from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.forms import SUBJECT
 from chalicelib.registry.lifecycle_run import CARETAKER
+from chalicelib.spec.cloud_events import Event
 from chalicelib.wiring import COLLECTOR
 from tests.identity.memory import NOW, Clock, Credentials, Tenants
 
@@ -579,12 +580,12 @@ def test_forgetting_goes_on_where_another_has_just_written(
     robot, _ = desk.create_robot(maintainer, "ci", "shop", [Grant("dev/*", frozenset({"pull"}))])
     real, others = store.put, iter(["a", "b"])
 
-    def put(credential: Credential, *, revoke: bool = False) -> bool:
+    def put(credential: Credential, *, revoke: bool = False, told: Event | None = None) -> bool:
         for title in others:
             held = store.rows["ci"]
             store.rows["ci"] = replace(held, title=title, version=held.version + 1)
-            return real(credential, revoke=revoke)
-        return real(credential, revoke=revoke)
+            return real(credential, revoke=revoke, told=told)
+        return real(credential, revoke=revoke, told=told)
 
     monkeypatch.setattr(store, "put", put)
     desk.forget_registry(registry(desk))

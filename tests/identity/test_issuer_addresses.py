@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.openid import issuer_keys as module
 from chalicelib.openid.issuer_keys import DOCUMENT_LIMIT, IssuerKeys
+from chalicelib.outside import connection as module
 from tests.identity.issuer import DISCOVERY, JWKS, rsa_key, running_issuer, send
 
 PUBLIC, PUBLIC_6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
@@ -147,7 +147,7 @@ def test_a_document_is_read_to_its_limit_and_no_further(path: str) -> None:
 
 def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr(module, "SECONDS", 0.05)
+    monkeypatch.setattr("chalicelib.openid.issuer_keys.SECONDS", 0.05)
     monkeypatch.setattr(module.socket, "getaddrinfo", lambda *_, **__: go_on.wait(60) and [])
     try:
         with pytest.raises(OSError, match="within"):

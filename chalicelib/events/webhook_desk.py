@@ -1,0 +1,153 @@
+"""The desk where webhooks are made, changed, rotated, tried and taken away, and the dead brought back."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from chalicelib.events.courier import Outcome
+from chalicelib.events.payloads import CLOUDEVENTS, FORMATS
+from chalicelib.events.signature import LostKeyError, WebhookKeys, rotated
+from chalicelib.events.stores import Delivery, Queue, Queues, Webhook, Webhooks
+from chalicelib.events.targets import WebhookTarget
+from chalicelib.identity.names import check_name
+from chalicelib.identity.refusals import Reason, RefusedError, not_found, stale
+from chalicelib.spec.cloud_events import Event, EventType
+
+WEBHOOKS_LIMIT: Final = 20
+PATTERNS_LIMIT: Final = 20
+OVERLAP_LIMIT_SECONDS: Final = 7 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What of a webhook changes; None stays as it is."""
+
+    url: str | None = None
+    events: tuple[str, ...] | None = None
+    repositories: tuple[str, ...] | None = None
+    format: str | None = None
+    is_disabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDesk:
+    """Of one account at a time; who may ask is the caller's to check. Raises RefusedError."""
+
+    store: Webhooks
+    queues: Queues
+    keys: WebhookKeys
+    target: WebhookTarget
+    check_url: Callable[[str], object]
+    order: Callable[[], str]
+    clock: Callable[[], float]
+
+    def of(self, account: str) -> list[Webhook]:
+        return self.store.of(account)
+
+    def get(self, account: str, name: str) -> Webhook:
+        """Raises RefusedError (NOT_FOUND)."""
+        found = self.store.get(account, name)
+        if found is None:
+            raise not_found("webhook", name)
+        return found
+
+    def create(self, account: str, name: str, change: Change, actor: str) -> tuple[Webhook, str]:
+        """A webhook and its secret, which is not to be had again. Raises RefusedError (INVALID, CONFLICT)."""
+        if len(self.store.of(account)) >= WEBHOOKS_LIMIT:
+            raise RefusedError(Reason.CONFLICT, f"an account has {WEBHOOKS_LIMIT} webhooks at the most")
+        made = Webhook(
+            account=account,
+            name=check_name("webhook", name),
+            url="",
+            incarnation=secrets.token_hex(8),
+            secrets=(self.keys.fresh(secrets.token_hex(16)),),
+            created=int(self.clock()),
+            created_by=actor,
+        )
+        made = self._checked(replace(made, format=CLOUDEVENTS), change)
+        if not self.store.put(made):
+            raise RefusedError(Reason.CONFLICT, f"there is a webhook {name!r} already: choose another name")
+        return made, self.keys.shown(made)
+
+    def change(self, before: Webhook, change: Change) -> Webhook:
+        """What waits goes to the new URL. Raises RefusedError (INVALID, STALE)."""
+        after = self._checked(replace(before, version=before.version + 1), change)
+        return self._put(after)
+
+    def rotate(self, before: Webhook, overlap: int) -> tuple[Webhook, str]:
+        """A new secret; for `overlap` seconds, a week at most, what is sent is signed with both.
+
+        Raises RefusedError (INVALID, STALE).
+        """
+        if not 0 <= overlap <= OVERLAP_LIMIT_SECONDS:
+            raise RefusedError(Reason.INVALID, f"the overlap is 0 to {OVERLAP_LIMIT_SECONDS} seconds")
+        try:
+            self.keys.shown(before)
+        except LostKeyError:
+            # Nobody can sign with the one before.
+            overlap = 0
+        fresh = self.keys.fresh(secrets.token_hex(16))
+        after = self._put(rotated(before, fresh, int(self.clock()), overlap))
+        return after, self.keys.shown(after)
+
+    def token(self, webhook: Webhook) -> str:
+        """Of one that was just made or rotated."""
+        return self.keys.token(webhook)
+
+    def remove(self, webhook: Webhook) -> None:
+        """What waits for it is told to nobody. Raises RefusedError (STALE)."""
+        if not self.store.remove(webhook):
+            raise stale("webhook", webhook.name)
+
+    def try_out(self, webhook: Webhook, actor: str) -> tuple[Event, Outcome]:
+        """Tell it of a test, at once and once."""
+        data = {"account": webhook.account, "webhook": webhook.name, "actor": actor}
+        event = Event(EventType.WEBHOOK_TEST, webhook.account, self.order(), webhook.name, data=data)
+        return event, self.target.tell(webhook, event)
+
+    def deliveries(self, webhook: Webhook, before: str, limit: int) -> list[Delivery]:
+        return self.queues.delivered(webhook.key, before, limit)
+
+    def dead(self, webhook: Webhook, before: str, limit: int) -> list[Delivery]:
+        return self.queues.dead(webhook.key, before, limit)
+
+    def replay(self, webhook: Webhook, orders: list[str]) -> list[str]:
+        """Those of the dead that wait again, with their ids as they were. Raises RefusedError (NOT_FOUND)."""
+        revived = []
+        for order in orders:
+            found = self.queues.dead_one(webhook.key, order)
+            if found is None:
+                raise not_found("dead delivery", order)
+            queue = Queue(webhook.key, found.event.lane)
+            if self.queues.revive(queue, found, int(self.clock())):
+                revived.append(order)
+        return revived
+
+    def _put(self, after: Webhook) -> Webhook:
+        if not self.store.put(after):
+            raise stale("webhook", after.name)
+        return after
+
+    def _checked(self, webhook: Webhook, change: Change) -> Webhook:
+        """Raises RefusedError (INVALID)."""
+        told = {
+            "url": change.url,
+            "events": change.events,
+            "repositories": change.repositories,
+            "format": change.format,
+            "is_disabled": change.is_disabled,
+        }
+        after = replace(webhook, **{name: value for name, value in told.items() if value is not None})  # type: ignore[arg-type]
+        try:
+            self.check_url(after.url)
+        except ValueError as error:
+            raise RefusedError(Reason.INVALID, str(error)) from error
+        if after.format not in FORMATS:
+            raise RefusedError(Reason.INVALID, f"a format is one of {', '.join(FORMATS)}")
+        if not (0 < len(after.events) <= PATTERNS_LIMIT and 0 < len(after.repositories) <= PATTERNS_LIMIT):
+            message = f"a webhook has 1 to {PATTERNS_LIMIT} patterns of events, and of repositories"
+            raise RefusedError(Reason.INVALID, message)
+        return after

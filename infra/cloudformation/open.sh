@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Opens a deployment after its stack was made or its keys were changed: tells the edge (and the gateway) their keys, makes
+# the first account, and prints the password of `admin` the first time. Needs the AWS CLI, version 2, and jq.
+#   infra/cloudformation/open.sh ccr-prod [region]
+set -euo pipefail
+stack=${1:?the name of the stack}
+region=${2:-${AWS_REGION:-us-east-1}}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+chmod 700 "$scratch"
+
+output() {
+    aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --output text \
+        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
+}
+
+setup() {
+    aws lambda invoke --region "$region" --function-name "$(output SetupFunction):live" \
+        --cli-binary-format raw-in-base64-out --payload "$1" "$scratch/answer" >"$scratch/told"
+    if jq -e .FunctionError "$scratch/told" >/dev/null; then
+        cat "$scratch/answer" >&2
+        exit 1
+    fi
+    cat "$scratch/answer"
+}
+
+gateway=$(output GatewayTarget)
+asked=$(jq -nc --arg gateway "$gateway" '{edge: true, gateway: ($gateway != "" and $gateway != "None")}')
+setup "$asked" >"$scratch/edge"
+
+store=$(output EdgeKeys)
+etag=$(aws cloudfront-keyvaluestore describe-key-value-store --kvs-arn "$store" --query ETag --output text)
+aws cloudfront-keyvaluestore put-key --kvs-arn "$store" --if-match "$etag" --key edge \
+    --value "file://$scratch/edge" >/dev/null
+
+if jq -e .gateway <<<"$asked" >/dev/null; then
+    jq -j '.keys | join(",")' "$scratch/edge" >"$scratch/keys"
+    aws secretsmanager put-secret-value --region "$region" --secret-id "$stack-gateway-key" \
+        --secret-string "file://$scratch/keys" >/dev/null
+    aws ecs update-service --region "$region" --cluster "$stack-gateway" --force-new-deployment \
+        --service "$(aws ecs list-services --region "$region" --cluster "$stack-gateway" --query 'serviceArns[0]' \
+            --output text)" >/dev/null
+fi
+
+setup '{}' | jq -r '"user      \(.username)", if .password then "password  \(.password)    (shown this once)" else empty end'
+echo "registry  $(output Url)"

@@ -1,0 +1,1 @@
+"""Webhooks and the event bus: what is told, to whom, signed how, and where it never goes."""
