@@ -302,7 +302,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
             "links": ("dynamodb:UpdateItem",),
             "manifests": ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"),
             "outbox": ("dynamodb:PutItem",),
-            "policies": ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"),
+            "policies": ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"),
             "repositories": ("dynamodb:Query",),
             "tags": ("dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:Query"),
             "tags/index": ("dynamodb:Query",),
