@@ -234,7 +234,7 @@ class Deployment:
                 reconcile=self.reconcile,
                 lifecycle=self.lifecycle,
                 undo=self.undo,
-                deletion=BulkDeletion(services.manifests, DynamoListingStore(tables)),
+                deletion=BulkDeletion(services.manifests, DynamoListingStore(tables), self.policies),
                 policies=self.policies,
                 holders=Holders(
                     DynamoHolderStore(tables, self._reads),

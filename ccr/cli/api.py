@@ -160,7 +160,8 @@ def _message(answer: requests.Response, problem: Document) -> str:
     for entry in problem.get("errors", []):
         where = ".".join(str(one) for one in entry["at"] if one != "body")
         parts.append(f"{where}: {entry['detail']}")
-    hint = _WHAT_TO_DO.get(answer.status_code, "")
+    # What says itself what to do, say of an account without room, is not about rights.
+    hint = "" if "; " in parts[0] else _WHAT_TO_DO.get(answer.status_code, "")
     after = answer.headers.get("Retry-After", "")
     if answer.status_code == 429 and after and f"{after} seconds" not in parts[0]:
         hint = f"try again in {after} seconds"

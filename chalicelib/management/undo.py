@@ -169,7 +169,7 @@ def delete_many(repository: RepositoryPath, deletion: DeletionIn) -> DeletionOut
     choice = Choice(
         deletion.references, deletion.pattern or "", deletion.untagged, before, images=deletion.images
     )
-    planned = services.deletion.plan(found, choice)
+    planned = services.deletion.plan(found, choice, force=deletion.force)
     items = planned[:ITEMS_LIMIT]
     if not deletion.dry_run:
         items = services.deletion.run(found, items, caller.actor, force=deletion.force)

@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 from typing import Final, Protocol
 
 from chalicelib.registry.changes import Actor
+from chalicelib.registry.immutability import check_deletion
 from chalicelib.registry.manifests import Manifests, Precondition
+from chalicelib.registry.policies import IMMUTABLE_TAGS, Policy, PolicyStore
 from chalicelib.registry.stores import LIVE
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import RegistryError
@@ -82,13 +84,17 @@ class BulkDeletion:
 
     manifests: Manifests
     listing: ListingStore
+    policies: PolicyStore
 
-    def plan(self, repository: Repository, choice: Choice) -> list[Item]:
-        """Everything that would go, in the order in which it would."""
+    def plan(self, repository: Repository, choice: Choice, *, force: bool = False) -> list[Item]:
+        """Everything that would go, in that order; what is immutable goes by `force` alone."""
         items = [self._referenced(repository, one) for one in dict.fromkeys(choice.references)]
         if choice.pattern or choice.untagged:
             items += self._listed(repository, choice)
-        return items
+        if force:
+            return items
+        policy = self.policies.of(repository, IMMUTABLE_TAGS)
+        return [_unless_immutable(repository, policy, item) for item in items]
 
     def run(self, repository: Repository, items: Sequence[Item], actor: Actor, *, force: bool) -> list[Item]:
         return [self._delete(repository, item, actor, force=force) for item in items]
@@ -152,6 +158,16 @@ class BulkDeletion:
                 why = f"matches {choice.pattern}"
                 items += [Item(tag, digest, (tag,), why=why) for tag in tags]
         return items
+
+
+def _unless_immutable(repository: Repository, policy: Policy | None, item: Item) -> Item:
+    if item.digest is None or item.refused:
+        return item
+    try:
+        check_deletion(repository, policy, dict.fromkeys(item.tags, item.digest))
+    except RegistryError as error:
+        return replace(item, refused=error.message)
+    return item
 
 
 def _untagged(choice: Choice, manifests: dict[Digest, ListedManifest]) -> list[Item]:

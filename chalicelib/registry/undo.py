@@ -382,7 +382,7 @@ def _in_trash(digest: Digest) -> RegistryError:
 
 
 def _no_version(tag: str) -> RegistryError:
-    message = f"the history of the tag {tag} has no such version: look at what it named before"
+    message = f"the history of the tag {tag} has no such version: it shows those that there are"
     return RegistryError(ErrorCode.MANIFEST_UNKNOWN, message, ({"tag": tag},))
 
 

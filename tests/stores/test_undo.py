@@ -143,7 +143,9 @@ def test_many_are_chosen_by_pattern_and_age_and_as_planned_they_go(registry: Reg
     matching, shared = registry.pushed_image("pr-1"), registry.pushed_image("pr-2", "v1")
     untagged = registry.pushed_image()
     bulk = BulkDeletion(
-        registry.deployment.services.manifests, DynamoListingStore(registry.deployment._tables)
+        registry.deployment.services.manifests,
+        DynamoListingStore(registry.deployment._tables),
+        registry.deployment.policies,
     )
     repository = registry.repository
     plan = bulk.plan(repository, Choice(pattern="pr-*", untagged=True, images=True))
@@ -158,6 +160,27 @@ def test_many_are_chosen_by_pattern_and_age_and_as_planned_they_go(registry: Reg
     assert registry.is_live(shared.digest)
     assert not registry.is_live(untagged.digest)
     assert registry.tag("pr-2") is None
+
+
+def test_a_plan_says_what_is_immutable_and_stays(registry: Registry) -> None:
+    document = registry.pushed_image("v1", "pr-1")
+    policy = Policy(repository_scope(registry.repository), IMMUTABLE_TAGS, {"patterns": ["v*"]})
+    assert registry.deployment.policies.put(policy)
+    tables, services = registry.deployment._tables, registry.deployment.services
+    bulk = BulkDeletion(services.manifests, DynamoListingStore(tables), registry.deployment.policies)
+    choice = Choice(pattern="*")
+    planned = {item.reference: item.refused for item in bulk.plan(registry.repository, choice)}
+    assert "immutable (pattern v*)" in planned["v1"]
+    assert planned["pr-1"] == ""
+    (image,) = bulk.plan(registry.repository, Choice([document.digest]))
+    assert "immutable" in image.refused
+    assert not any(item.refused for item in bulk.plan(registry.repository, choice, force=True))
+    items = bulk.plan(registry.repository, choice)
+    done = {
+        item.reference: item.refused for item in bulk.run(registry.repository, items, NOBODY, force=False)
+    }
+    assert done == planned
+    assert (registry.tag("v1") is None, registry.tag("pr-1") is None) == (False, True)
 
 
 @pytest.mark.parametrize("rival", ["release", "restore", "push", "delete"])

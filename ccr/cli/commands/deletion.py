@@ -89,7 +89,7 @@ def delete_chosen(session: Session, repository: str, chosen: dict[str, Any], ask
     if asked.older_than:
         chosen["older_than"] = arguments.seconds(asked.older_than)
     while True:
-        found = session.api.post(place, {**chosen, "dry_run": True}).document
+        found = session.api.post(place, {**chosen, "dry_run": True, "force": asked.force}).document
         goes = [one for one in found["items"] if not one["refused"]]
         if asked.is_dry_run or not goes:
             session.rows(COLUMNS, found["items"])

@@ -130,7 +130,9 @@ def read_secret(*, from_stdin: bool) -> str:
     elif sys.stdin.isatty():
         secret = str(typer.prompt("Secret", hide_input=True, err=True))
     else:
-        raise typer.BadParameter("no terminal to ask for the secret on: pipe it in with a -stdin option")
+        raise typer.BadParameter(
+            "no terminal to ask for the secret on: give --password-stdin (or --secret-stdin)"
+        )
     if not secret:
         raise typer.BadParameter("the secret is empty")
     return secret

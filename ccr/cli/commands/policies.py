@@ -34,7 +34,7 @@ def immutable_tags(
     *,
     exceptions: Annotated[
         list[str] | None,
-        typer.Option("--except", metavar="PATTERN", help="That may move all the same: '*-rc*'."),
+        typer.Option("--except", metavar="PATTERN", help="That may move all the same: `*-rc*`."),
     ] = None,
     off: Off = False,
     if_match: IfMatch = "",
