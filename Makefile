@@ -26,11 +26,13 @@ lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts, generated documents
 	$(BIN)/lint-imports
 	$(BIN)/python -m ccr.reference --check
 	$(BIN)/python -m ccr.schemas --check
+	$(BIN)/python -m ccr.examples --check
 	$(BIN)/python -m infra.templates --check
 
-reference: $(VENV)/dev.stamp ## write docs/reference.md and docs/schemas from the code
+reference: $(VENV)/dev.stamp ## write docs/reference.md, docs/schemas and the examples of docs/cost.md from the code
 	$(BIN)/python -m ccr.reference
 	$(BIN)/python -m ccr.schemas
+	$(BIN)/python -m ccr.examples
 
 package: $(VENV)/dev.stamp ## build/package/package.zip for the functions: the same bytes for the same input; needs Python 3.13
 	@$(BIN)/python -m infra.packaging

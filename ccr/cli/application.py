@@ -11,6 +11,7 @@ from ccr.cli import VERSION, environment, exits
 from ccr.cli.commands import (
     accounts,
     audit,
+    cost,
     credentials,
     deletion,
     fsck,
@@ -39,7 +40,7 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
-    *("quota", "webhooks", "gc", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
+    *("quota", "webhooks", "gc", "pull-secret", "audit", "fsck", "cost", "run", "gateway", "capability-key"),
 )
 
 
@@ -111,6 +112,7 @@ app.add_typer(gc.app, name="gc", rich_help_panel=USING)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)
+command(app, "cost", panel=USING)(cost.cost)
 app.command("run", rich_help_panel=USING)(serving.run)
 app.command("gateway", rich_help_panel=USING)(serving.gateway)
 app.command("capability-key", rich_help_panel=USING)(serving.capability_key)
