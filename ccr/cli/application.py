@@ -13,6 +13,7 @@ from ccr.cli.commands import (
     audit,
     credentials,
     deletion,
+    doctor,
     fsck,
     gc,
     images,
@@ -39,7 +40,18 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
-    *("quota", "webhooks", "gc", "pull-secret", "audit", "fsck", "run", "gateway", "capability-key"),
+    *(
+        "quota",
+        "webhooks",
+        "gc",
+        "pull-secret",
+        "audit",
+        "fsck",
+        "doctor",
+        "run",
+        "gateway",
+        "capability-key",
+    ),
 )
 
 
@@ -111,6 +123,7 @@ app.add_typer(gc.app, name="gc", rich_help_panel=USING)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)
+command(app, "doctor", panel=USING)(doctor.doctor)
 app.command("run", rich_help_panel=USING)(serving.run)
 app.command("gateway", rich_help_panel=USING)(serving.gateway)
 app.command("capability-key", rich_help_panel=USING)(serving.capability_key)
