@@ -402,6 +402,37 @@ def test_what_a_round_trip_suffers_is_named_with_its_remedy(
     assert tags.status_code == 404 or tags.json()["tags"] == []
 
 
+def at_the_edge(passing: Passing) -> None:
+    """An upload of a client that sends one PUT goes to S3, as its URL says; and S3 checks nothing."""
+    agents = [value for name, value in passing.headers if name == "User-Agent"]
+    if passing.method == "POST" and any("containerd" in one for one in agents):
+        passing.set("Location", passing.get("Location").replace("/u/", "/s/"))
+    elif passing.path.startswith("/s/"):
+        passing.say(201, {})
+
+
+def test_an_edge_whose_storage_checks_nothing_is_found(patient: Terminal, proxy: FaultyProxy) -> None:
+    proxy.back = at_the_edge
+    _, found = examined(patient, "--repository", REPOSITORY, "--check", "push-edge")
+    assert found["push-edge"]["result"] == "wrong"
+    assert "bytes of another digest are answered 201" in found["push-edge"]["seen"]
+    assert "x-amz-checksum-sha256" in found["push-edge"]["mend"]
+
+
+def test_an_edge_upload_that_nobody_adopts_is_found(patient: Terminal, proxy: FaultyProxy) -> None:
+    answers = iter([400, 201])
+
+    def unadopted(passing: Passing) -> None:
+        at_the_edge(passing)
+        if passing.path.startswith("/s/"):
+            passing.say(next(answers), {"errors": [{"code": "DIGEST_INVALID", "message": "other bytes"}]})
+
+    proxy.back = unadopted
+    _, found = examined(patient, "--repository", REPOSITORY, "--check", "push-edge")
+    assert found["push-edge"]["seen"] == "the blob is answered 201, and then 404"
+    assert "is not adopted" in found["push-edge"]["mend"]
+
+
 def test_a_plus_that_becomes_a_space_is_named(patient: Terminal, proxy: FaultyProxy) -> None:
     proxy.forward = decoded_query
     _, found = examined(patient, "--repository", REPOSITORY, "--check", "referrers")

@@ -28,6 +28,15 @@ def doctor(
         str,
         typer.Option(metavar="REPOSITORY", help="Push a small image there, pull it, and delete it again."),
     ] = "",
+    aws: Annotated[
+        bool,
+        typer.Option(
+            "--aws", help="Look at each fact of docs/aws-facts.md too, by HTTP and by the `aws` command."
+        ),
+    ] = False,
+    stack: Annotated[
+        str, typer.Option(metavar="NAME", help="The stack on AWS, as `ccr-prod`; for --aws.")
+    ] = "",
     check: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,20 +49,24 @@ def doctor(
     Reads alone, unless --repository says where it may write. Ends with exit code 1 where something is wrong.
     docs/doctor.md has every check.
     """
+    if aws != bool(stack):
+        raise typer.BadParameter("--aws takes --stack NAME, and it alone does")
     from ccr.cli.doctor import push  # noqa: PLC0415 - HTTP takes a while to import, and --help does not need it
-    from ccr.cli.doctor.checks import CHECKS  # noqa: PLC0415
+    from ccr.cli.doctor.aws_command import find_stack  # noqa: PLC0415
+    from ccr.cli.doctor.checks import AWS, CHECKS  # noqa: PLC0415
     from ccr.cli.doctor.findings import Result, chosen, examine  # noqa: PLC0415
     from ccr.cli.doctor.visit import Visit  # noqa: PLC0415
     from ccr.cli.doctor.wire import BrokenError  # noqa: PLC0415
 
     try:
-        checks = chosen(CHECKS, check or ())
+        table = AWS if aws else CHECKS
+        checks = chosen(table, check or ())
     except KeyError as error:
-        names = ", ".join(one.name for one in CHECKS)
+        names = ", ".join(one.name for one in table)
         raise typer.BadParameter(f"there is no check {error}; there are {names}") from error
     place, connection = _whom(session, url)
     bare = connection.bare(repository) if connection else repository
-    visit = Visit(place, connection, bare)
+    visit = Visit(place, connection, bare, stack=find_stack(stack) if aws else None)
     rows: list[dict[str, Any]] = []
     try:
         for one, finding in examine(visit, checks):

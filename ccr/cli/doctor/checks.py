@@ -1,10 +1,10 @@
-"""Every check of a deployment from outside, in the order in which they are made."""
+"""Every check of a deployment, in their order; `AWS` has those of facts about AWS too."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ccr.cli.doctor import login, network, pull, push, server
+from ccr.cli.doctor import account, facts, login, network, pull, push, server
 from ccr.cli.doctor.findings import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -14,3 +14,4 @@ CHECKS: Final[tuple[Check, ...]] = (
     *push.PUSHES,
     *pull.CHECKS,
 )
+AWS: Final[tuple[Check, ...]] = (*CHECKS, *facts.FACTS, *account.FACTS)

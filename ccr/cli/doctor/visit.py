@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from ccr.cli.connection import Connection
+from ccr.cli.doctor.aws_command import Stack
 from ccr.cli.doctor.wire import Wire
 
 NOT_LOGGED_IN: Final = "not logged in there: `ccr login URL -u ID`, or CCR_USERNAME and CCR_PASSWORD"
@@ -45,6 +46,7 @@ class Visit:
     token: str = field(default="", repr=False)
     pushed: Pushed = field(default_factory=lambda: Pushed(f"ccr-doctor-{secrets.token_hex(6)}"))
     left: list[str] = field(default_factory=list)
+    stack: Stack | None = None
 
     @property
     def host(self) -> str:

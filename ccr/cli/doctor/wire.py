@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -98,20 +99,19 @@ def trusting() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=place)
 
 
-def announced(method: str, url: str, length: int) -> tuple[int, bytes, bool]:
+def announced(
+    method: str, url: str, length: int, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes, bool]:
     """Announce a body of `length`, and send it only when nothing is answered to that alone.
 
     The status, the body, and whether it was answered before any byte. Raises BrokenError.
     """
     parts = urlsplit(url)
-    connection = (
-        HTTPSConnection(parts.netloc, timeout=SECONDS[1], context=trusting())
-        if parts.scheme == "https"
-        else HTTPConnection(parts.netloc, timeout=SECONDS[1])
-    )
+    connection = _connection(parts)
     try:
         connection.putrequest(method, f"{parts.path}?{parts.query}" if parts.query else parts.path)
-        connection.putheader("Content-Length", str(length))
+        for name, value in {**(headers or {}), "Content-Length": str(length)}.items():
+            connection.putheader(name, value)
         connection.endheaders()
         answer = _early(connection)
         is_early = answer is not None
@@ -128,6 +128,32 @@ def announced(method: str, url: str, length: int) -> tuple[int, bytes, bool]:
         ) from error
     finally:
         connection.close()
+
+
+def unchanged(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
+    """A request whose path stays as it is: requests would take dots out of it. Raises BrokenError."""
+    parts = urlsplit(url)
+    connection = _connection(parts)
+    try:
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        connection.request(method, path, body, dict(headers))
+        answer = connection.getresponse()
+        told = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, told, answer.read()
+    except ssl.SSLError as error:
+        raise tls_broken(parts.netloc, error) from error
+    except (OSError, HTTPException) as error:
+        raise _not_connected(parts.netloc, error) from error
+    finally:
+        connection.close()
+
+
+def _connection(parts: SplitResult) -> HTTPConnection:
+    if parts.scheme == "https":
+        return HTTPSConnection(parts.netloc, timeout=SECONDS[1], context=trusting())
+    return HTTPConnection(parts.netloc, timeout=SECONDS[1])
 
 
 def tls_broken(host: str, error: Exception) -> BrokenError:
