@@ -135,9 +135,14 @@ class Api:
 
 def tls_problem(connection: Connection, error: Exception) -> str:
     """Whether the other side has a certificate that is not trusted, or no TLS at all."""
-    if any(sign in repr(error) for sign in _NO_TLS):
+    if is_no_tls(error):
         return f"it does not speak TLS: try http://{connection.host}"
     return "its TLS certificate is not one that this machine trusts"
+
+
+def is_no_tls(error: Exception) -> bool:
+    """Whether what answered is none of TLS."""
+    return any(sign in repr(error) for sign in _NO_TLS)
 
 
 class _LostError(PassingError):

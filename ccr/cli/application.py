@@ -14,6 +14,7 @@ from ccr.cli.commands import (
     cost,
     credentials,
     deletion,
+    doctor,
     fsck,
     gc,
     images,
@@ -41,6 +42,18 @@ ORDER: Final = (
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
     *("quota", "webhooks", "gc", "pull-secret", "audit", "fsck", "cost", "run", "gateway", "capability-key"),
+    *(
+        "quota",
+        "webhooks",
+        "gc",
+        "pull-secret",
+        "audit",
+        "fsck",
+        "doctor",
+        "run",
+        "gateway",
+        "capability-key",
+    ),
 )
 
 
@@ -113,6 +126,7 @@ command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)
 command(app, "cost", panel=USING)(cost.cost)
+command(app, "doctor", panel=USING)(doctor.doctor)
 app.command("run", rich_help_panel=USING)(serving.run)
 app.command("gateway", rich_help_panel=USING)(serving.gateway)
 app.command("capability-key", rich_help_panel=USING)(serving.capability_key)

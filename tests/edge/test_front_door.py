@@ -10,11 +10,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from tests.cli.terminal import Terminal
 from tests.conftest import Registries
 from tests.support.client import Client, refused
 from tests.support.content import digest_of, image, random_bytes
@@ -270,3 +272,15 @@ def cut(registry: RegistryProcess, line: str, length: int, body: bytes, until: b
         while until and until not in said and (block := one.recv(4096)):
             said += block
         return said
+
+
+def test_the_doctor_finds_nothing_wrong_and_every_way_to_push(
+    registry: RegistryProcess, tmp_path: Path
+) -> None:
+    terminal = Terminal(tmp_path, registry)
+    terminal.log_in()
+    found = terminal.ask("doctor", "--repository", f"test/{os.urandom(6).hex()}")["checks"]
+    results = {one["check"]: one["result"] for one in found}
+    assert [name for name, result in results.items() if result != "ok"] == ["tls"]
+    (large,) = (one["seen"] for one in found if one["check"] == "large-body")
+    assert large == "a body of 5 MiB is refused after it is sent, and told of `ccr push`"

@@ -1,0 +1,1 @@
+"""What `ccr doctor` looks at: a deployment as its clients meet it, check by check."""
