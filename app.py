@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
-import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from chalice import Chalice
 
 if TYPE_CHECKING:
+    from chalicelib.observation.functions import Watch
     from chalicelib.wiring import Deployment
 
 app = Chalice(app_name="ccr")
@@ -27,22 +25,31 @@ def deployment() -> Deployment:
     return Deployment(Settings.from_environment(with_secrets(os.environ)))
 
 
+@functools.cache
+def watch(service: str) -> Watch:
+    """Of the one function that this process is; its name tells it from those of another deployment."""
+    from chalicelib.observation.functions import Watch  # noqa: PLC0415
+
+    return Watch(os.environ.get("AWS_LAMBDA_FUNCTION_NAME") or service)
+
+
 # Lambda's initialization has more CPU than a request and, with SnapStart, is what every instance starts from.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
     deployment()
+    watch(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").rpartition("-")[2])
 
 
 @app.lambda_function(name="registry")
 def registry(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one function URL event, payload format 2.0."""
-    return deployment().handler(event, context)
+    return watch("registry").answer(event, context, deployment().handler)
 
 
 @app.lambda_function(name="management")
 def management(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one function URL event of /api/v1."""
-    return deployment().manage(event, context)
+    return watch("management").answer(event, context, deployment().manage)
 
 
 @app.lambda_function(name="adopt")
@@ -54,23 +61,19 @@ def adopt(event: dict[str, Any], context: Any) -> None:
 @app.schedule("rate(15 minutes)", name="collect")
 def collect(event: Any) -> None:
     """Free what nothing needs any more."""
-    from chalicelib.aws.metrics import metrics  # noqa: PLC0415
-
-    report = deployment().collect(event.context.get_remaining_time_in_millis() / 1000)
-    print(metrics(time.time(), asdict(report.total)))  # noqa: T201 - CloudWatch takes them from the log
+    _run("collect", event)
 
 
 @app.schedule("rate(1 day)", name="sweep")
 def sweep(event: Any) -> None:
     """Look through the bucket for what no row names."""
-    report = deployment().sweep(event.context.get_remaining_time_in_millis() / 1000)
-    print(json.dumps(asdict(report)))  # noqa: T201 - into the log
+    _run("sweep", event)
 
 
 @app.schedule("rate(6 hours)", name="reconcile")
 def reconcile(event: Any) -> None:
     """Compare what is counted with what is stored, and put it right."""
-    deployment().reconcile_all(event.context.get_remaining_time_in_millis() / 1000)
+    _run("reconcile", event)
 
 
 @app.lambda_function(name="verifier")
@@ -82,7 +85,13 @@ def verifier(event: dict[str, Any], context: Any) -> None:
 @app.schedule("rate(1 hour)", name="lifecycle")
 def lifecycle(event: Any) -> None:
     """Carry out the lifecycle policies, as far as the time goes."""
-    deployment().apply_lifecycle(event.context.get_remaining_time_in_millis() / 1000)
+    _run("lifecycle", event)
+
+
+def _run(work: str, event: Any) -> None:
+    from chalicelib.jobs import JOBS  # noqa: PLC0415
+
+    watch(work).run(event.context, functools.partial(JOBS[work], deployment()))
 
 
 @app.lambda_function(name="setup")

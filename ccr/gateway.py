@@ -9,19 +9,22 @@ from collections.abc import Mapping
 
 import uvicorn
 
-from chalicelib.config import GatewaySettings, Settings, SettingsError
+from chalicelib.config import GatewaySettings, ProcessSettings, Settings, SettingsError
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import server_config
 from chalicelib.identity.capability import capability_keys
 from chalicelib.upload_gateway import UploadGateway
+from chalicelib.watching import watching
 
 
 def serve(environ: Mapping[str, str], host: str, port: int) -> None:
     """Until SIGTERM, and then until the uploads that run have ended. Raises SettingsError."""
     settings = GatewaySettings.from_environment(environ)
-    config = server_config(create_application(UploadGateway(settings)), drain_seconds=settings.drain_seconds)
-    config.host, config.port = host, port
-    uvicorn.Server(config).run()
+    with watching("gateway", ProcessSettings.from_environment(environ)) as (watch, _):
+        application = create_application(UploadGateway(settings), watch)
+        config = server_config(application, drain_seconds=settings.drain_seconds)
+        config.host, config.port = host, port
+        uvicorn.Server(config).run()
 
 
 def main(host: str, port: int) -> int:

@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,12 @@ from ccr.state import (
     lock,
     remember_engines,
 )
-from chalicelib.config import AWS, EDGE, FUNCTION, GATEWAY, Settings, SettingsError, Variable
+from chalicelib.config import AWS, EDGE, FUNCTION, GATEWAY, ProcessSettings, Settings, SettingsError, Variable
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import CONNECTIONS, server_config
+from chalicelib.jobs import JOBS
+from chalicelib.observation.processes import ProcessWatch
+from chalicelib.watching import watching
 from chalicelib.wiring import ADMINISTRATOR, Deployment
 
 ENGINE_SETS: Final = ("embedded", "real")
@@ -108,7 +111,11 @@ class Place:
 def serve(environ: MutableMapping[str, str]) -> None:
     """Run until told to stop. Raises SettingsError, EngineError, LockedError, OtherEnginesError, OSError."""
     place = Place.from_environment(environ)
-    with lock(place.data), _listening(place) as listener:
+    with (
+        lock(place.data),
+        _listening(place) as listener,
+        watching("local", ProcessSettings.from_environment(environ)) as (watch, metrics),
+    ):
         own = load_secrets(place.data)
         with engines(place, own, environ) as running:
             for name, value in registry_environment(own, running, environ).items():
@@ -118,28 +125,32 @@ def serve(environ: MutableMapping[str, str]) -> None:
             if place.engines == "real" and "CCR_DYNAMODB_ENDPOINT" in running:
                 answer_after_commit(deployment.dynamodb)
             password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
-            text = banner(_address(place, listener), place, password, deployment.settings)
+            text = banner(_address(place, listener), place, password, deployment.settings, metrics)
             with (
-                _scheduled(deployment, place.collect_seconds),
+                _scheduled(deployment, place.collect_seconds, watch),
                 telling(deployment),
-                _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place) as application,
+                _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place, watch) as application,
             ):
                 _Announced(server_config(application, place.connections), text).run(sockets=[listener])
 
 
 @contextmanager
-def _scheduled(deployment: Deployment, collect_seconds: int) -> Iterator[None]:
+def _scheduled(deployment: Deployment, collect_seconds: int, watch: ProcessWatch) -> Iterator[None]:
     """What app.py schedules; nothing of it where nothing is collected."""
-    works: dict[Callable[[float], object], float] = {
-        deployment.collect: collect_seconds,
-        deployment.apply_lifecycle: DAY / 24,
-        deployment.reconcile_all: DAY / 4,
-        deployment.sweep: DAY,
+    often: dict[str, float] = {
+        "collect": collect_seconds,
+        "lifecycle": DAY / 24,
+        "reconcile": DAY / 4,
+        "sweep": DAY,
     }
     with ExitStack() as stack:
-        for work, seconds in works.items() if collect_seconds else ():
-            stack.enter_context(every(seconds, functools.partial(work, FUNCTION_SECONDS)))
+        for work, seconds in often.items() if collect_seconds else ():
+            stack.enter_context(every(seconds, functools.partial(_run, work, deployment, watch)))
         yield
+
+
+def _run(work: str, deployment: Deployment, watch: ProcessWatch) -> None:
+    watch.run(JOBS[work](deployment, FUNCTION_SECONDS))
 
 
 @contextmanager
@@ -150,12 +161,14 @@ def telling(deployment: Deployment, seconds: float = TELL_SECONDS) -> Iterator[N
 
 
 @contextmanager
-def _application(deployment: Deployment, gateway_url: str, place: Place) -> Iterator[Any]:
+def _application(
+    deployment: Deployment, gateway_url: str, place: Place, watch: ProcessWatch
+) -> Iterator[Any]:
     """The registry as a client meets it: alone, or behind the edge."""
     if deployment.settings.emulate != AWS:
-        yield create_application(deployment)
+        yield create_application(deployment, watch)
         return
-    with front_door(deployment, gateway_url, place.data / "engines") as edge:
+    with front_door(deployment, gateway_url, place.data / "engines", watch) as edge:
         yield edge
 
 
@@ -213,7 +226,7 @@ def set_administrator(deployment: Deployment, password: str) -> str:
     return made
 
 
-def banner(url: str, place: Place, password: str, settings: Settings) -> str:
+def banner(url: str, place: Place, password: str, settings: Settings, metrics: str = "") -> str:
     """How to log in, push and pull; `url` is where it listens."""
     public = settings.public_url or url
     host = urlsplit(public).netloc
@@ -222,6 +235,7 @@ def banner(url: str, place: Place, password: str, settings: Settings) -> str:
     lines = [
         f"registry   {public}    data {place.data}    engines {place.engines}",
         *([f"password   {password}    (of {ADMINISTRATOR}; shown this once)"] if password else []),
+        *([f"metrics    {metrics}"] if metrics else []),
         *([] if settings.redirect_blobs else [f"blobs      {streams}"]),
         "",
         f"  docker login {host} -u {ADMINISTRATOR}{shown}",

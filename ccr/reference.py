@@ -29,8 +29,8 @@ slashes encoded (`%2F`).
 
 
 def render() -> str:
-    settings = map(_setting, (*local.VARIABLES, *config.VARIABLES))
-    gateway = map(_setting, config.GATEWAY_VARIABLES)
+    settings = map(_setting, (*local.VARIABLES, *config.PROCESS_VARIABLES, *config.VARIABLES))
+    gateway = map(_setting, (*config.GATEWAY_VARIABLES, *config.PROCESS_VARIABLES))
     errors = [(f"`{code.name}`", str(code.status), code.message) for code in ErrorCode]
     sections = (
         "# Reference\n\nMade from the code by `make reference`; do not edit.",

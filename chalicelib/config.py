@@ -145,6 +145,19 @@ VARIABLES: Final = (
 )
 
 
+# Of a process that serves, here and at a gateway; a function has CloudWatch.
+PROCESS_VARIABLES: Final = (
+    Variable(
+        "CCR_METRICS",
+        "off",
+        "host:port to serve `GET /metrics` on, for Prometheus, without a login: 127.0.0.1:9180; with 0 a "
+        "free one",
+    ),
+    Variable(
+        "CCR_ACCESS_LOG", "on", "off: no line for each request on standard error; all else is still told"
+    ),
+)
+
 GATEWAY_VARIABLES: Final = (
     Variable(
         "CCR_CAPABILITY_KEY",
@@ -269,6 +282,26 @@ class GatewaySettings:
             uploads_at_once=_number(environ, "CCR_UPLOADS_AT_ONCE", default=8, most=64),
             drain_seconds=_number(environ, "CCR_DRAIN_SECONDS", default=110, most=3600),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """`metrics` is where they are served; None: nowhere."""
+
+    metrics: tuple[str, int] | None = None
+    has_access_log: bool = True
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> ProcessSettings:
+        """Raises SettingsError."""
+        log = _switch(environ, "CCR_ACCESS_LOG", default=True)
+        text = environ.get("CCR_METRICS") or "off"
+        if text == "off":
+            return cls(None, log)
+        host, _, port = text.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit() and int(port) < 65536):
+            raise SettingsError(f"CCR_METRICS takes off, or host:port such as 127.0.0.1:9180, not {text!r}")
+        return cls((host.strip("[]"), int(port)), log)
 
 
 def _number(environ: Mapping[str, str], name: str, *, default: int, most: int, least: int = 1) -> int:

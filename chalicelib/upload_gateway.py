@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from chalicelib.aws import keys
 from chalicelib.aws.blob_store import S3BlobStore
+from chalicelib.aws.calls import counted
 from chalicelib.aws.clients import (
     dynamodb_connection,
     is_throttled,
@@ -17,6 +17,7 @@ from chalicelib.aws.clients import (
     signer,
 )
 from chalicelib.aws.link_store import DynamoLinkStore
+from chalicelib.aws.readiness import Readiness
 from chalicelib.aws.tables import bind
 from chalicelib.aws.transactions import DynamoTransactions
 from chalicelib.aws.trash_store import DynamoTrashStore
@@ -28,14 +29,12 @@ from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.forwarding import Registry
 from chalicelib.endpoints.gateway import GatewayServices, answer
 from chalicelib.identity.capability import Capabilities
+from chalicelib.observation.seen import Seen
 from chalicelib.registry.blobs import Blobs
 from chalicelib.registry.eviction import Eviction
 from chalicelib.registry.quota import Quota
 from chalicelib.registry.trash import Trash
 from chalicelib.registry.uploads import Uploads
-
-READY_SECONDS: Final = 5
-_NOBODYS: Final = "0" * 32
 
 
 class UploadGateway:
@@ -49,7 +48,7 @@ class UploadGateway:
         connection = dynamodb_connection(self.settings)
         tables = bind(connection, self.settings.table_prefix)
         reads = row_reads(self.settings, own, connection)
-        self._sessions = DynamoUploadStore(tables, reads)
+        sessions = DynamoUploadStore(tables, reads)
         objects = S3BlobStore(client, client, self.settings.bucket, signer(own, "s3"))
         # It verifies, and never publishes: it looks whether there is room, and the registry function makes it
         # and charges.
@@ -58,35 +57,30 @@ class UploadGateway:
         quota = Quota(DynamoUsageStore(tables, reads), lambda _: 0, eviction=eviction)
         blobs = Blobs(links, objects, transactions, quota)
         self._services = GatewayServices(
-            uploads=Uploads(self._sessions, objects, objects, blobs, keys.blob_key),
+            uploads=Uploads(sessions, objects, objects, blobs, keys.blob_key),
             capabilities=Capabilities(settings.capability_keys),
             registry=Registry(settings.registry_url, settings.origin_secret),
-            is_ready=self._is_ready,
+            is_ready=Readiness(sessions.get),
             is_throttled=is_throttled,
         )
-        self._looked, self._was_ready = -float(READY_SECONDS), False
 
-    def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
-        return answer(self._services, Request.from_event(event)).to_event()
+    def handler(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]:
+        return self._answer(event, None, seen)
 
     manage = handler
 
-    def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]:
-        return answer(self._services, Request.from_event(event, blocks)).to_event()
+    def streamed(
+        self, event: Mapping[str, Any], blocks: Iterable[bytes], seen: Seen | None = None
+    ) -> dict[str, Any]:
+        return self._answer(event, blocks, seen)
+
+    def _answer(
+        self, event: Mapping[str, Any], blocks: Iterable[bytes] | None, seen: Seen | None
+    ) -> dict[str, Any]:
+        request = Request.from_event(event, blocks, seen)
+        with counted() as request.seen.calls:
+            return answer(self._services, request).to_event()
 
     @staticmethod
     def carries_upload(method: str, path: str) -> bool:
         return routes.carries_upload(method, path)
-
-    def _is_ready(self) -> bool:
-        """Whether the session table answers: one read in `READY_SECONDS`, however often it is asked."""
-        now = time.monotonic()
-        if now - self._looked >= READY_SECONDS:
-            self._looked = now
-            try:
-                self._sessions.get(_NOBODYS)
-            except Exception:  # noqa: BLE001 - whatever is wrong, it is not ready
-                self._was_ready = False
-            else:
-                self._was_ready = True
-        return self._was_ready

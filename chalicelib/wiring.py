@@ -39,6 +39,7 @@ from chalicelib.aws.link_store import DynamoLinkStore
 from chalicelib.aws.manifest_store import DynamoManifestStore
 from chalicelib.aws.policy_store import DynamoPolicyStore
 from chalicelib.aws.provision import create_bucket, create_tables
+from chalicelib.aws.readiness import Readiness
 from chalicelib.aws.repository_store import DynamoRepositoryStore
 from chalicelib.aws.staged_store import S3StagedStore
 from chalicelib.aws.stored_content import AwsStoredContent
@@ -69,6 +70,7 @@ from chalicelib.identity.secret import hash_secret, matches
 from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import FREE_BYTES, Registry, Tenancy
 from chalicelib.identity.tokens import Tokens
+from chalicelib.observation.seen import Seen
 from chalicelib.openid.issuer_keys import IssuerKeys
 from chalicelib.registry.adoption import Adoption
 from chalicelib.registry.blobs import Blobs
@@ -158,9 +160,8 @@ class Deployment:
         self.history = DynamoHistoryStore(self._tables)
         self._stored = AwsStoredContent(self._tables, self._bucket)
         self.soft_limits = SoftLimits(self.policies, self._stored, transactions, clock)
-        uploads = Uploads(
-            DynamoUploadStore(self._tables, reads), objects, objects, blobs, keys.blob_key, clock
-        )
+        sessions = DynamoUploadStore(self._tables, reads)
+        uploads = Uploads(sessions, objects, objects, blobs, keys.blob_key, clock)
         staged = S3StagedStore(self._s3, settings.bucket) if EDGE in settings.uploads else None
         adoption = Adoption(blobs, uploads, staged, clock)
         credentials = DynamoCredentialStore(connection, self._tables, reads)
@@ -201,6 +202,7 @@ class Deployment:
             soft_limits=self.soft_limits,
             pulls=PullEvents(self.outbox.put, lambda: new_order(clock()), settings.pull_events),
             is_throttled=is_throttled,
+            is_ready=Readiness(sessions.get),
         )
 
     @functools.cached_property
@@ -482,6 +484,13 @@ class Deployment:
         """Free what is due, for less than `seconds`; the audit trail of each account tells what went."""
         return self._collect_some(None, seconds - COLLECTOR_RESERVE_SECONDS, COLLECTOR)
 
+    def uploads_open(self) -> int:
+        """How many upload sessions, of both kinds, are open: one count of each shard of the index."""
+        from chalicelib.aws.collectable_store import DynamoCollectableStore  # noqa: PLC0415
+
+        found = DynamoCollectableStore(self._tables, self._bucket)
+        return sum(found.open_sessions(shard, int(self.clock())) for shard in keys.SHARDS)
+
     def _collect_some(self, account: str | None, seconds: float, actor: Actor) -> Report:
         at = self.clock()
         report = self.collector.run(at + seconds, account)
@@ -505,9 +514,11 @@ class Deployment:
         if not self.direct.verifier.verify(session, time.time() + seconds - VERIFIER_RESERVE_SECONDS):
             self.direct.start(session)
 
-    def manage(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
+    def manage(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]:
         """Answer a function URL event of the management function."""
-        return self._from_edge(event, self._management.handle)
+        told = Seen() if seen is None else seen
+        with counted() as told.calls:
+            return self._from_edge(event, lambda own: self._management.handle(own, told), told)
 
     def prepare(self) -> None:
         """Make the tables and the bucket where they are not there."""
@@ -549,13 +560,15 @@ class Deployment:
         elif living != before:
             self.credentials.put(replace(living, version=before.version + 1))
 
-    def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
-        """Answer a function URL event."""
-        return self._from_edge(event, lambda seen: self._handle(seen, None))
+    def handler(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]:
+        """Answer a function URL event, and note of it in `seen` what is for the log."""
+        return self._from_edge(event, lambda own: self._handle(own, None, seen), seen)
 
-    def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]:
+    def streamed(
+        self, event: Mapping[str, Any], blocks: Iterable[bytes], seen: Seen | None = None
+    ) -> dict[str, Any]:
         """Answer an event whose body comes beside it, however long."""
-        return self._from_edge(event, lambda seen: self._handle(seen, blocks))
+        return self._from_edge(event, lambda own: self._handle(own, blocks, seen), seen)
 
     def adopt(self, event: Mapping[str, Any], _context: object = None) -> None:
         """Take notice of an S3 event: objects were created under `staged/`."""
@@ -568,19 +581,30 @@ class Deployment:
         return routes.carries_upload(method, path)
 
     def _from_edge(
-        self, event: Mapping[str, Any], handle: Callable[[Mapping[str, Any]], dict[str, Any]]
+        self,
+        event: Mapping[str, Any],
+        handle: Callable[[Mapping[str, Any]], dict[str, Any]],
+        told: Seen | None,
     ) -> dict[str, Any]:
         """Where the deployment has an edge, nobody gets past it."""
         known = self.settings.origin_secrets
         try:
-            seen = edge.behind_edge(event, known)
+            own = edge.behind_edge(event, known)
         except RegistryError as error:
+            if told is not None:
+                told.error = error.code.name
             return edge.denied(error)
-        return edge.for_edge(handle(seen)) if known else handle(seen)
+        if told is not None:
+            told.source_ip = str(own["requestContext"]["http"].get("sourceIp", ""))
+        return edge.for_edge(handle(own)) if known else handle(own)
 
-    def _handle(self, event: Mapping[str, Any], blocks: Iterable[bytes] | None) -> dict[str, Any]:
+    def _handle(
+        self, event: Mapping[str, Any], blocks: Iterable[bytes] | None, seen: Seen | None
+    ) -> dict[str, Any]:
+        request = Request.from_event(event, blocks, seen)
         with counted() as calls:
-            response = answer(self.services, Request.from_event(event, blocks))
+            request.seen.calls = calls
+            response = answer(self.services, request)
         if self.settings.show_backend_calls:
             text = f"dynamodb={calls['dynamodb']};s3={calls['s3']}"
             response.headers["X-CCR-Backend-Calls"] = text

@@ -24,13 +24,15 @@ from ccr.gateway import capability_setting
 from chalicelib.aws.clients import session
 from chalicelib.config import GATEWAY, Settings
 from chalicelib.endpoints.edge import known_to_the_edge
-from chalicelib.gateway.application import create_application
+from chalicelib.gateway.application import Watch, create_application
 from chalicelib.gateway.server import server_config
 from chalicelib.wiring import Deployment
 
 
 @contextmanager
-def front_door(deployment: Deployment, gateway_url: str, folder: Path) -> Iterator[Edge]:
+def front_door(
+    deployment: Deployment, gateway_url: str, folder: Path, watch: Watch | None = None
+) -> Iterator[Edge]:
     """`gateway_url` is where /u/* goes; '' starts a gateway where the deployment wants one.
 
     Logs are in `folder`. Raises EngineError.
@@ -38,14 +40,14 @@ def front_door(deployment: Deployment, gateway_url: str, folder: Path) -> Iterat
     settings = deployment.settings
     with ExitStack() as stack:
         if GATEWAY in settings.uploads and not gateway_url:
-            registry = stack.enter_context(function_url(deployment))
+            registry = stack.enter_context(function_url(deployment, watch))
             gateway_url = stack.enter_context(own_gateway(settings, registry, folder)).endpoint
         known = known_to_the_edge(settings, has_gateway=bool(gateway_url))
         functions = EdgeFunctions.start(key_values(known))
         stack.callback(functions.stop)
         yield Edge(
             functions,
-            create_application(deployment),
+            create_application(deployment, watch),
             storage_origin(settings),
             deployment.adopt,
             HttpOrigin(gateway_url.rstrip("/")) if gateway_url else None,
@@ -53,9 +55,9 @@ def front_door(deployment: Deployment, gateway_url: str, folder: Path) -> Iterat
 
 
 @contextmanager
-def function_url(deployment: Deployment) -> Iterator[str]:
+def function_url(deployment: Deployment, watch: Watch | None = None) -> Iterator[str]:
     """The registry function on a port of its own; who does not know the edge's secret is refused there."""
-    server = uvicorn.Server(server_config(create_application(deployment)))
+    server = uvicorn.Server(server_config(create_application(deployment, watch)))
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

@@ -50,6 +50,10 @@ class DynamoCollectableStore:
         found = index.query(shard, self._tables.uploads.expires <= before, page_size=PAGE)
         return _pages(found, PAGE, lambda model: str(model.session))
 
+    def open_sessions(self, shard: str, now: int) -> int:
+        """Those of a shard that have not expired."""
+        return int(self._tables.uploads.by_expiry.count(shard, self._tables.uploads.expires > now))
+
     def buried(self, shard: str) -> Iterator[list[str]]:
         found = self._tables.buried.query(shard, consistent_read=True, page_size=OBJECTS)
         return _pages(found, OBJECTS, lambda model: str(model.storage_key))

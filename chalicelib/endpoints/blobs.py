@@ -20,6 +20,8 @@ def get(services: Services, call: Call) -> Response:
     digest = Digest.parse(call.parameters["digest"])
     link = services.adoption.find(call.repository, digest)
     _check_range(call.request, link)
+    if call.request.method == "GET":
+        call.request.seen.bytes_redirected = link.size
     return Response(
         307,
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from chalicelib.endpoints import routes
+from chalicelib.endpoints import health, routes
 from chalicelib.endpoints.authenticate import Challenge, authorise, base_url, scope_for, stands
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response, refusal
@@ -14,7 +14,7 @@ from chalicelib.endpoints.services import Call, Services
 from chalicelib.identity.grants import PULL, PUSH, Principal
 from chalicelib.registry.blobs import busy, unknown_upload
 from chalicelib.spec.errors import ErrorCode, RegistryError
-from chalicelib.spec.reference import Repository, check_name
+from chalicelib.spec.reference import Repository, check_name, is_name
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ def answer(services: Services, request: Request) -> Response:
     try:
         response = _answer(services, request)
     except RegistryError as error:
+        request.seen.error = error.code.name
         response = refusal(error)
     except Exception as error:  # noqa: BLE001 - the last line: nothing unlisted reaches a client
         response = refusal(_hidden(services, error))
@@ -35,6 +36,8 @@ def answer(services: Services, request: Request) -> Response:
 
 def _answer(services: Services, request: Request) -> Response:
     path = request.path()
+    if health.is_asked(path):
+        return health.answer(request, path, services.is_ready)
     endpoints, parameters = routes.match(path)
     if not endpoints:
         if path.startswith("/v2/"):
@@ -42,7 +45,10 @@ def _answer(services: Services, request: Request) -> Response:
         raise RegistryError(ErrorCode.UNSUPPORTED, "no such endpoint", ({"path": path[:200]},), status=404)
     endpoint = _by_method(endpoints, request.method)
     name = parameters.get("name", "")
+    request.seen.operation, request.seen.route = endpoint.operation, endpoint.path
+    request.seen.repository = name if is_name(name) else ""
     principal = _principal(services, request, endpoint, parameters)
+    request.seen.account, request.seen.actor = principal.account, principal.id
     if name:
         check_name(name)
     call = Call(

@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+from chalicelib.observation.seen import Seen
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
@@ -29,10 +30,13 @@ class Request:
     headers: Mapping[str, str]
     blocks: Iterable[bytes]
     source_ip: str = ""
+    seen: Seen = field(default_factory=Seen, compare=False)
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any], blocks: Iterable[bytes] | None = None) -> Request:
-        """`blocks` take the place of the event's body where it is streamed beside it."""
+    def from_event(
+        cls, event: Mapping[str, Any], blocks: Iterable[bytes] | None = None, seen: Seen | None = None
+    ) -> Request:
+        """`blocks` take the place of the event's body where it is streamed beside it; `seen` takes notes."""
         http = event["requestContext"]["http"]
         return cls(
             method=str(http["method"]).upper(),
@@ -41,6 +45,7 @@ class Request:
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             blocks=_body(event) if blocks is None else blocks,
             source_ip=str(http.get("sourceIp", "")),
+            seen=Seen() if seen is None else seen,
         )
 
     def path(self) -> str:

@@ -10,6 +10,7 @@ import urllib3
 from chalicelib.endpoints.edge import PROOF, VIEWER
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.responses import Response
+from chalicelib.observation.seen import REQUEST_ID
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
@@ -37,6 +38,8 @@ class Registry:
             "Content-Length": "0",
             VIEWER: request.headers.get(VIEWER, request.source_ip),
         }
+        if request.seen.request_id:
+            headers[REQUEST_ID] = request.seen.request_id
         url = f"{self._url}{request.raw_path}?digest={digest}"
         try:
             answer = self._pool.request("PUT", url, headers=headers, retries=_RETRY, body=b"")

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from chalicelib.endpoints import routes, uploads
+from chalicelib.endpoints import health, routes, uploads
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.forwarding import Registry
-from chalicelib.endpoints.responses import Response, as_json, refusal
+from chalicelib.endpoints.responses import Response, refusal
 from chalicelib.endpoints.services import Call
 from chalicelib.identity.capability import Capabilities
 from chalicelib.registry.blobs import busy, unknown_upload
@@ -38,6 +38,7 @@ def answer(services: GatewayServices, request: Request) -> Response:
     try:
         return _answer(services, request)
     except RegistryError as error:
+        request.seen.error = error.code.name
         return refusal(error)
     except Exception as error:  # noqa: BLE001 - the last line: nothing unlisted reaches a client
         if services.is_throttled(error):
@@ -49,10 +50,8 @@ def answer(services: GatewayServices, request: Request) -> Response:
 
 def _answer(services: GatewayServices, request: Request) -> Response:
     path = request.path()
-    if path == "/healthz":
-        return as_json({"status": "alive"})
-    if path == "/readyz":
-        return _readiness(services)
+    if health.is_asked(path):
+        return health.answer(request, path, services.is_ready)
     call = _call(services, request, path)
     match request.method:
         case "PATCH":
@@ -75,10 +74,14 @@ def _call(services: GatewayServices, request: Request, path: str) -> Call:
         message = "an upload gateway serves the uploads that a registry has opened, and nothing else"
         raise RegistryError(ErrorCode.UNSUPPORTED, message, status=404)
     name = parameters["name"]
+    operation = {"PATCH": "append", "PUT": "close", "DELETE": "cancel"}.get(request.method, "status")
+    request.seen.operation, request.seen.route = f"uploads.{operation}", endpoints[0].path
     bearer = services.capabilities.verify(parameters["capability"], name, parameters["session"])
     if bearer is None:
         raise unknown_upload()
     repository = Repository(bearer.account, check_name(name))
+    request.seen.account, request.seen.actor = bearer.account, bearer.id
+    request.seen.repository = name
     return Call(request=request, principal=bearer, parameters=parameters, repository=repository)
 
 
@@ -92,9 +95,3 @@ def _close(services: GatewayServices, call: Call) -> Response:
         if error.code is not ErrorCode.BLOB_UPLOAD_UNKNOWN or chunk.length != 0:
             raise
     return services.registry.publish(call.request, digest)
-
-
-def _readiness(services: GatewayServices) -> Response:
-    if services.is_ready():
-        return as_json({"status": "ready"})
-    return as_json({"status": "not ready"}, status=503)

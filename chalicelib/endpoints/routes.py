@@ -29,6 +29,11 @@ class Endpoint:
     action: str | None
     is_upload: bool = False
 
+    @property
+    def operation(self) -> str:
+        """Its name in logs and metrics: `blobs.get`."""
+        return f"{self.handler.__module__.rpartition('.')[2]}.{self.handler.__name__}"
+
 
 _UPLOAD: Final = "<upload>/blobs/uploads/<session>"
 

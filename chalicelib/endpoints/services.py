@@ -56,6 +56,7 @@ class Services:
     soft_limits: SoftLimits
     pulls: PullEvents
     is_throttled: Callable[[BaseException], bool]
+    is_ready: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)

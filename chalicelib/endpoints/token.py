@@ -161,6 +161,7 @@ def _issued(
     wants_refresh: bool,  # noqa: FBT001 - its name says it where it is passed
 ) -> dict[str, Any]:
     credential = signed_in.credential
+    request.seen.account, request.seen.actor = credential.account, credential.id
     allowed = granted(credential, scopes, services.opening.opened(signed_in, scopes))
     token, issued = services.tokens.issue(signed_in.principal(allowed), signed_in.expires)
     scope = " ".join(str(one) for one in allowed)

@@ -37,6 +37,7 @@ def start(services: Services, call: Call) -> Response:
     chunk = chunk_of(request)
     row = services.uploads.open(call.repository, chunk.announced or 0, checked)
     services.uploads.close(call.repository, row.session, checked, chunk)
+    request.seen.uploads_opened = request.seen.uploads_closed = 1
     return _created(call.repository, checked)
 
 
@@ -54,6 +55,8 @@ def close(services: Services, call: Call) -> Response:
     except RegistryError as error:
         if not _is_repeated(services, call, error, chunk, digest):
             raise
+    else:
+        call.request.seen.uploads_closed = 1
     return _created(call.repository, digest)
 
 
@@ -86,7 +89,9 @@ def location(services: UploadServices, call: Call, row: UploadRow, carrier: str 
 def _opened(services: Services, call: Call) -> Response:
     settings, agent = services.settings, call.request.headers.get("user-agent", "")
     carrier = carriers.choose(agent, settings.uploads, refuse_streams=settings.refuse_streams)
-    return _session(services, call, services.uploads.open(call.repository), 202, carrier)
+    row = services.uploads.open(call.repository)
+    call.request.seen.uploads_opened = 1
+    return _session(services, call, row, 202, carrier)
 
 
 def _mount(services: Services, call: Call, digest: Digest) -> bool:

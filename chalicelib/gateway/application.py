@@ -19,6 +19,7 @@ from chalicelib.gateway.incoming import Disconnected, Incoming, Receive
 from chalicelib.gateway.memory import return_large_blocks
 from chalicelib.gateway.passthrough import BLOCK, Passthrough
 from chalicelib.gateway.room import ROOM_BYTES, Room, body_limit, expected
+from chalicelib.observation.seen import CLIENT_LEFT, REQUEST_ID, Seen, within
 from chalicelib.spec.errors import ErrorCode, RegistryError
 from chalicelib.spec.manifest import SIZE_LIMIT
 
@@ -38,22 +39,31 @@ class Handlers(Protocol):
     # An upload holds a part of 8 MiB and what waits behind it, so their number bounds the memory.
     uploads_at_once: int
 
-    def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]: ...
-    def manage(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]: ...
-    def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]: ...
+    def handler(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]: ...
+    def manage(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]: ...
+    def streamed(
+        self, event: Mapping[str, Any], blocks: Iterable[bytes], seen: Seen | None = None
+    ) -> dict[str, Any]: ...
     def carries_upload(self, method: str, path: str) -> bool: ...
 
 
-def create_application(handlers: Handlers) -> Application:
+class Watch(Protocol):
+    """Is told of each request when it is over."""
+
+    def request(self, seen: Seen) -> None: ...
+
+
+def create_application(handlers: Handlers, watch: Watch | None = None) -> Application:
+    """`watch` None: nothing is logged or counted but by whoever else does."""
     return_large_blocks()
-    return Application(handlers)
+    return Application(handlers, watch)
 
 
 class Application:
     """Plays the front end of a function URL and the upload gateway."""
 
-    def __init__(self, handlers: Handlers) -> None:
-        self._handlers = handlers
+    def __init__(self, handlers: Handlers, watch: Watch | None = None) -> None:
+        self._handlers, self._watch = handlers, watch
         self._events = ThreadPoolExecutor(EVENTS_AT_ONCE, "event")
         self._uploads = ThreadPoolExecutor(handlers.uploads_at_once, "upload")
         self._passthrough = Passthrough()
@@ -64,43 +74,51 @@ class Application:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
+            seen = events.seen_of_scope(scope)
+            sending = _Sending(send, seen)
             try:
-                await self._http(scope, Incoming(receive), send)
+                await self._http(scope, Incoming(receive), sending, seen)
             except Disconnected:
                 return
+            finally:
+                seen.end(sending.status)
+                if self._watch is not None:
+                    self._watch.request(seen)
 
-    async def _http(self, scope: Scope, incoming: Incoming, send: Send) -> None:
-        answer = await self._answer(scope, incoming)
+    async def _http(self, scope: Scope, incoming: Incoming, send: Send, seen: Seen) -> None:
+        answer = await self._answer(scope, incoming, seen)
         if _closes(scope):
             # The server closes behind the answer, and what it had not read would reset the connection.
             await incoming.drain()
         if answer[0] == 307 and not self._handlers.settings.redirect_blobs:
+            seen.bytes_redirected = 0
             await self._pass_through(scope, incoming, answer, send)
         else:
             await _send(scope["method"], answer, send)
 
-    async def _answer(self, scope: Scope, incoming: Incoming) -> Answer:
+    async def _answer(self, scope: Scope, incoming: Incoming, seen: Seen) -> Answer:
         method, path = scope["method"], scope["raw_path"].decode("latin-1")
         try:
             if self._function_url:
-                return await self._as_function_url(scope, incoming)
+                return await self._as_function_url(scope, incoming, seen)
             if self._handlers.carries_upload(method, path):
-                return await self._streamed(scope, incoming)
-            return await self._whole(scope, incoming, body_limit(method, path))
+                return await self._streamed(scope, incoming, seen)
+            return await self._whole(scope, incoming, body_limit(method, path), seen)
         except RegistryError as error:
+            seen.error = error.code.name
             return events.refusal(error)
 
-    async def _whole(self, scope: Scope, incoming: Incoming, limit: int) -> Answer:
+    async def _whole(self, scope: Scope, incoming: Incoming, limit: int, seen: Seen) -> Answer:
         path = scope["raw_path"].decode("latin-1")
         async with self._room.hold(expected(scope["headers"], limit)):
             event = events.to_event(scope, await incoming.read(limit))
-            return await self._run(self._events, self._handler(path), event)
+            return await self._run(self._events, self._handler(path), seen, event)
 
     def _handler(self, path: str) -> Callable[..., dict[str, Any]]:
         """The function that the edge would send such a path to."""
         return self._handlers.manage if path.startswith(_MANAGEMENT) else self._handlers.handler
 
-    async def _as_function_url(self, scope: Scope, incoming: Incoming) -> Answer:
+    async def _as_function_url(self, scope: Scope, incoming: Incoming, seen: Seen) -> Answer:
         limit = events.body_limit(function_url=True, manifest_limit=SIZE_LIMIT)
         path = scope["raw_path"].decode("latin-1")
         async with self._room.hold(expected(scope["headers"], limit)):
@@ -109,16 +127,16 @@ class Application:
             if len(body) > limit or events.is_too_large(event):
                 await incoming.drain()
                 return events.too_large()
-            answer = await self._run(self._events, self._handler(path), event)
+            answer = await self._run(self._events, self._handler(path), seen, event)
         return events.as_function_url(scope["method"], answer)
 
-    async def _streamed(self, scope: Scope, incoming: Incoming) -> Answer:
+    async def _streamed(self, scope: Scope, incoming: Incoming, seen: Seen) -> Answer:
         """The rest of a body that the handler did not want is thrown away by the server."""
         pipe = BodyPipe(asyncio.get_running_loop())
         pump = asyncio.create_task(incoming.pump(pipe))
         event = events.to_event(scope, None)
         try:
-            return await self._run(self._uploads, self._handlers.streamed, event, pipe)
+            return await self._run(self._uploads, self._handlers.streamed, seen, event, pipe)
         finally:
             # Where the server stops first, the thread must not wait for bytes that nobody brings.
             pipe.hang_up()
@@ -126,9 +144,9 @@ class Application:
             await asyncio.wait([pump])
 
     async def _run(
-        self, pool: ThreadPoolExecutor, handler: Callable[..., dict[str, Any]], *args: Any
+        self, pool: ThreadPoolExecutor, handler: Callable[..., dict[str, Any]], seen: Seen, *args: Any
     ) -> Answer:
-        call = functools.partial(_answered, handler, *args)
+        call = functools.partial(_answered, handler, seen, *args)
         return await asyncio.get_running_loop().run_in_executor(pool, call)
 
     async def _pass_through(self, scope: Scope, incoming: Incoming, answer: Answer, send: Send) -> None:
@@ -168,9 +186,27 @@ class Application:
             source.release_conn()
 
 
-def _answered(handler: Callable[..., dict[str, Any]], *args: Any) -> Answer:
+class _Sending:
+    """Notes the status and the size of what is sent, and puts the request's id to it."""
+
+    def __init__(self, send: Send, seen: Seen) -> None:
+        self._send, self._seen = send, seen
+        self.status = CLIENT_LEFT
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            told = (REQUEST_ID.lower().encode(), self._seen.request_id.encode())
+            message = {**message, "headers": [*message["headers"], told]}
+        else:
+            self._seen.bytes_sent += len(message["body"])
+        await self._send(message)
+
+
+def _answered(handler: Callable[..., dict[str, Any]], seen: Seen, *args: Any) -> Answer:
     try:
-        return events.from_event(handler(*args))
+        with within(seen.request_id):
+            return events.from_event(handler(*args, seen))
     except Exception:  # noqa: BLE001 - nothing but an answer reaches a client
         _LOG.exception("the handler failed")
         message = "the registry failed to answer; try again"

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from chalicelib.observation.seen import Seen, seen_of
 from chalicelib.spec.errors import RegistryError
 
 EVENT_BYTES: Final = 6_291_456
@@ -50,6 +51,12 @@ def to_event(scope: Mapping[str, Any], body: bytes | None) -> dict[str, Any]:
         },
         **({} if body is None else {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}),
     }
+
+
+def seen_of_scope(scope: Mapping[str, Any]) -> Seen:
+    """What is noted of a request as it begins."""
+    client = scope.get("client") or ("", 0)
+    return seen_of(scope["method"], _joined(scope["headers"]), client[0])
 
 
 def from_event(answer: Mapping[str, Any]) -> Answer:

@@ -48,6 +48,7 @@ from chalicelib.management.document import openapi
 from chalicelib.management.lifecycle_policy import rule_at
 from chalicelib.management.problems import ProblemError, of_refusal, of_registry_error, problem
 from chalicelib.management.services import Caller, ManagementServices
+from chalicelib.observation.seen import Seen
 from chalicelib.spec.errors import RegistryError
 
 PREFIX: Final = "/api/v1"
@@ -84,9 +85,10 @@ class ManagementApi:
         self._services = services
         self._app = _resolver()
 
-    def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def handle(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]:
         """Answer one function URL event. Never raises."""
-        http = event["requestContext"]["http"]
+        http, seen = event["requestContext"]["http"], Seen() if seen is None else seen
+        seen.operation = "api.read" if http["method"] in {"GET", "HEAD"} else "api.change"
         if http["method"] == "GET" and event["rawPath"] == _DOCUMENT:
             return _as_event(Response(200, "application/json", self._document))
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
@@ -95,6 +97,8 @@ class ManagementApi:
             caller = self._caller(headers, address, event["rawPath"])
         except ProblemError as error:
             return _as_event(problem(error.status, error.detail, headers=error.headers))
+        caller = replace(caller, seen=seen)
+        seen.account, seen.actor = caller.credential.account, caller.credential.id
         status = 500
         try:
             answer = self._answer(event, headers, caller)
@@ -312,6 +316,7 @@ def _refuse_unknown_parameters(
     """An error of typing, as an unknown field of a body is. Raises RequestValidationError."""
     if app.current_event.http_method not in _methods(app):
         return next_middleware(app)
+    app.context["caller"].seen.route = app.context["_route"].path
     known = {one.alias for one in app.context["_route"].dependant.query_params}
     unknown = set(app.current_event.query_string_parameters) - known
     if unknown:

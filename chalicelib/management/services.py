@@ -22,6 +22,7 @@ from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import Registry, Tenancy
 from chalicelib.management.problems import ProblemError
 from chalicelib.management.seals import Seals
+from chalicelib.observation.seen import Seen
 from chalicelib.registry.changes import Actor
 from chalicelib.registry.collection import Report
 from chalicelib.registry.deletion import BulkDeletion
@@ -100,6 +101,8 @@ class Caller:
     # What takes long, and needs nothing of the request: it is done once the next request has its turn, and
     # what it makes is the body of the answer.
     later: list[Callable[[], BaseModel]] = field(default_factory=list, compare=False)
+    # What its line in the log is to say.
+    seen: Seen = field(default_factory=Seen, compare=False)
 
     @property
     def actor(self) -> Actor:

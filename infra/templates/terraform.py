@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from infra.templates import bucket, gateway, lambdas, roles, tables, watch
 from infra.templates.functions import FUNCTIONS
+
+_REFERENCE: Final = re.compile(r"\$\{([^}]*)\}")
 
 
 # The names of the module's own locals, which `templatestring` and `replace` put in place of CloudFormation's.
@@ -90,4 +93,4 @@ def _plain(value: Any) -> Any:
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_plain(one) for one in value]
-    return value.replace("${", "@[").replace("}", "]") if isinstance(value, str) else value
+    return _REFERENCE.sub(r"@[\1]", value) if isinstance(value, str) else value

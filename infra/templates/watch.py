@@ -5,13 +5,56 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from chalicelib.observation import catalogue
+from chalicelib.observation.catalogue import NAMESPACE, Metric
 from infra.templates.functions import FUNCTIONS
 from infra.templates.names import STACK, Resource, att, function_name, logical, ref, sub
 
 MINUTES: Final = 5
 KEPT_SECONDS: Final = 14 * 24 * 3600
+FREED: Final = (catalogue.BLOBS_FREED, catalogue.BYTES_FREED)
 # Tables on the way of every request.
 HOT: Final = ("manifests", "tags", "links", "blobs", "uploads", "usage", "credentials", "outbox")
+
+
+# What the functions tell of themselves, by the name of the alarm: function, metric, statistic, threshold.
+OWN: Final[dict[str, tuple[str, Metric, str, float, str]]] = {
+    "server-errors": (
+        "registry",
+        catalogue.SERVER_ERRORS,
+        "Sum",
+        5,
+        "the registry answers with 5xx: its log has the request ids",
+    ),
+    "objects-missing": (
+        "sweep",
+        catalogue.OBJECTS_MISSING,
+        "Maximum",
+        0,
+        "S3 has not what a row names; the line of the sweep has the keys, and `ccr fsck` says who needs them",
+    ),
+    "collection-failures": (
+        "collect",
+        catalogue.COLLECTION_FAILURES,
+        "Sum",
+        10,
+        "a collection fails at more than it should",
+    ),
+    "quota-drift": (
+        "reconcile",
+        catalogue.QUOTA_DRIFT,
+        "Maximum",
+        0,
+        "what an account was charged was not what it stores; it has been put right",
+    ),
+    "quota-highest": (
+        "reconcile",
+        catalogue.QUOTA_HIGHEST,
+        "Maximum",
+        90,
+        "an account has used more than 90 % of what it may store",
+    ),
+}
 
 
 def resources() -> dict[str, Resource]:
@@ -64,6 +107,9 @@ def alarms() -> dict[str, Alarm]:
             found[f"{name}-5xx"] = ("AWS/Lambda", "Url5xxCount", dimensions, "Sum", 5, answers)
             slow = f"{name} takes more than 5 s for one in a hundred"
             found[f"{name}-slow"] = ("AWS/Lambda", "Duration", dimensions, "p99", 5000, slow)
+    for name, (service, told, statistic, threshold, said) in OWN.items():
+        dimensions = {"service": sub(function_name(service))}
+        found[name] = (NAMESPACE, told.name, dimensions, statistic, threshold, said)
     for name in HOT:
         dimensions = {"TableName": ref(logical(name, "Table"))}
         said = f"the table {name} throttles"
@@ -122,7 +168,33 @@ def dashboard() -> dict[str, Any]:
                 for kind in ("Read", "Write")
             ],
         ),
-        _widget("freed", [["CCR/Collection", name, {"stat": "Sum"}] for name in ("blobs", "bytes")]),
+        _widget("freed", [_own("collect", one, "Sum") for one in FREED]),
+        _widget("requests by what they are", [_searched(catalogue.REQUESTS, "Sum")]),
+        _widget("p99 in ms by what they are", [_searched(catalogue.LATENCY, "p99")]),
+        _widget(
+            "answers that are errors",
+            [
+                _own(name, one, "Sum")
+                for name in urls
+                for one in (catalogue.CLIENT_ERRORS, catalogue.SERVER_ERRORS)
+            ],
+        ),
+        _widget("bytes redirected to S3", [_own("registry", catalogue.BYTES_REDIRECTED, "Sum")]),
+        _widget(
+            "uploads",
+            [
+                _own("registry", catalogue.UPLOADS_OPENED, "Sum"),
+                _own("registry", catalogue.UPLOADS_CLOSED, "Sum"),
+                _own("collect", catalogue.UPLOADS_OPEN, "Maximum"),
+            ],
+        ),
+        _widget(
+            "quota",
+            [
+                _own("reconcile", one, "Maximum")
+                for one in (catalogue.QUOTA_USED, catalogue.QUOTA_LIMIT, catalogue.QUOTA_DRIFT)
+            ],
+        ),
     ]
     for number, widget in enumerate(widgets):
         widget |= {"x": 12 * (number % 2), "y": 6 * (number // 2), "width": 12, "height": 6}
@@ -131,6 +203,27 @@ def dashboard() -> dict[str, Any]:
 
 def _lambda(name: str, metric: str, statistic: str) -> list[Any]:
     return ["AWS/Lambda", metric, "FunctionName", function_name(name), {"stat": statistic, "label": name}]
+
+
+def _own(service: str, metric: Metric, statistic: str) -> list[Any]:
+    return [
+        NAMESPACE,
+        metric.name,
+        "service",
+        function_name(service),
+        {"stat": statistic, "label": metric.name},
+    ]
+
+
+def _searched(metric: Metric, statistic: str) -> list[Any]:
+    """Every operation of the registry that there was.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
+    """
+    searched = (
+        f'{{{NAMESPACE},service,operation}} MetricName="{metric.name}" service="{function_name("registry")}"'
+    )
+    return [{"expression": f"SEARCH('{searched}', '{statistic}', {MINUTES * 60})", "id": metric.name.lower()}]
 
 
 def _widget(title: str, metrics: list[list[Any]]) -> dict[str, Any]:

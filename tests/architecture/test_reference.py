@@ -21,7 +21,13 @@ def test_the_reference_says_what_the_code_says() -> None:
 def test_every_setting_that_is_read_is_listed() -> None:
     sources = [path.read_text() for folder in ("chalicelib", "ccr") for path in (ROOT / folder).rglob("*.py")]
     read = set(re.findall(r'environ(?:\.get\(|, )"([A-Z0-9_]+)"', "\n".join(sources)))
-    groups = (local.VARIABLES, config.VARIABLES, config.GATEWAY_VARIABLES, environment.VARIABLES)
+    groups = (
+        local.VARIABLES,
+        config.VARIABLES,
+        config.GATEWAY_VARIABLES,
+        config.PROCESS_VARIABLES,
+        environment.VARIABLES,
+    )
     listed = {variable.name for group in groups for variable in group}
     assert read - {"HOME", "TMPDIR"} <= listed
 

@@ -187,7 +187,7 @@ def test_its_policy_allows_what_it_calls_and_nothing_else(called: set[tuple[str,
     session = uploads.open(repository).session
     with pytest.raises(RegistryError, match="no room"):
         uploads.verify(repository, session, Digest.of(tail), Chunk([tail], 2**60))
-    gateway._is_ready()
+    gateway._services.is_ready()
 
     policy = json.loads((GATEWAY / "policy.json").read_text())
     allowed = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 
-from chalicelib.gateway.application import Handlers, create_application
+from chalicelib.gateway.application import Handlers, Watch, create_application
 from chalicelib.gateway.server import server_config
 from tests.gateway.doubles import Recorded
 from tests.gateway.wire import Wire
@@ -39,8 +39,8 @@ Serve = Callable[..., Served]
 
 
 @contextmanager
-def serving(handlers: Handlers, **limits: int) -> Iterator[Served]:
-    server = uvicorn.Server(server_config(create_application(handlers), **limits))
+def serving(handlers: Handlers, watch: Watch | None = None, **limits: int) -> Iterator[Served]:
+    server = uvicorn.Server(server_config(create_application(handlers, watch), **limits))
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

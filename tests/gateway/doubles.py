@@ -44,13 +44,15 @@ class Recorded:
         self.events, self.uploads = [], []
         self.answer, self.streaming = None, None
 
-    def handler(self, event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
+    def handler(self, event: Mapping[str, Any], _seen: object = None) -> dict[str, Any]:
         self.events.append(event)
         return said(200, {"answer": "whole"}) if self.answer is None else self.answer(event)
 
     manage = handler
 
-    def streamed(self, event: Mapping[str, Any], blocks: Iterable[bytes]) -> dict[str, Any]:
+    def streamed(
+        self, event: Mapping[str, Any], blocks: Iterable[bytes], _seen: object = None
+    ) -> dict[str, Any]:
         self.events.append(event)
         if self.streaming is not None:
             return self.streaming(blocks)

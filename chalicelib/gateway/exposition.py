@@ -1,0 +1,67 @@
+"""`GET /metrics` on a port of its own: on that of the clients, it would be one more path to guard."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from chalicelib.config import SettingsError
+from chalicelib.gateway.application import Scope, Send
+from chalicelib.gateway.incoming import Receive
+from chalicelib.gateway.server import server_config
+from chalicelib.observation.prometheus import CONTENT_TYPE
+
+PATH = "/metrics"
+CONNECTIONS = 16
+
+
+class Exposition:
+    """The ASGI application: one page, without a login, for those who reach the port."""
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        self._text = text
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        status, body = 404, b"there is /metrics here\n"
+        if scope["path"] == PATH:
+            status, body = (200, self._text().encode()) if scope["method"] in {"GET", "HEAD"} else (405, b"")
+        headers = [
+            (b"content-type", CONTENT_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            *([(b"allow", b"GET, HEAD")] if status == 405 else []),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+@contextmanager
+def exposed(address: tuple[str, int] | None, text: Callable[[], str]) -> Iterator[str]:
+    """Served in a thread until left, at the URL that comes; nowhere, '', without an address.
+
+    Raises SettingsError where nobody can listen there.
+    """
+    if address is None:
+        yield ""
+        return
+    try:
+        listener = socket.create_server(address, backlog=CONNECTIONS)
+    except OSError as error:
+        raise SettingsError(f"CCR_METRICS: cannot listen on {address[0]}:{address[1]}: {error}") from error
+    server = uvicorn.Server(server_config(Exposition(text), CONNECTIONS, drain_seconds=1))
+    with listener:
+        thread = threading.Thread(target=server.run, args=([listener],), name="metrics", daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        try:
+            yield f"http://{address[0]}:{listener.getsockname()[1]}{PATH}"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,53 @@
+"""What is done on a schedule and told of: by functions on AWS, by threads of the local process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Final
+
+from chalicelib.observation import measuring
+from chalicelib.observation.measuring import Run
+from chalicelib.registry.reconcile import Drift
+from chalicelib.wiring import Deployment
+
+
+def collect(deployment: Deployment, seconds: float) -> Run:
+    """Free what nothing needs any more, for less than `seconds`."""
+    report = deployment.collect(seconds)
+    values = measuring.of_collection(asdict(report.total), report.failures, deployment.uploads_open())
+    return Run("collect", values, {"is_complete": report.is_complete})
+
+
+def sweep(deployment: Deployment, seconds: float) -> Run:
+    """Look through the bucket for what no row names. Keys that are missing are told, 100 at the most."""
+    report = deployment.sweep(seconds)
+    values = measuring.of_sweep(report.buried, report.aborted, len(report.missing))
+    told = {"looked_at": report.looked_at, "is_complete": report.is_complete}
+    return Run("sweep", values, {**told, "missing": report.missing[:100]})
+
+
+def reconcile(deployment: Deployment, seconds: float) -> Run:
+    """Compare what is counted with what is stored, and put it right."""
+    return Run("reconcile", measuring.of_reconciliation(map(_account, deployment.reconcile_all(seconds))))
+
+
+def lifecycle(deployment: Deployment, seconds: float) -> Run:
+    """Carry out the lifecycle policies, as far as the time goes."""
+    done = deployment.apply_lifecycle(seconds)
+    told = {"repositories": done.repositories, "left": done.left, "is_complete": done.is_complete}
+    return Run("lifecycle", measuring.of_lifecycle(done.gone), told)
+
+
+def _account(found: Drift) -> tuple[int, int, int]:
+    """What it uses once that is repaired, its limit, and by how much it was wrong."""
+    used = found.counted if found.stored is None else found.stored
+    return used, found.limit, found.drift or 0
+
+
+JOBS: Final[Mapping[str, Callable[[Deployment, float], Run]]] = {
+    "collect": collect,
+    "sweep": sweep,
+    "reconcile": reconcile,
+    "lifecycle": lifecycle,
+}
