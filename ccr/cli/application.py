@@ -41,7 +41,6 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
-    *("quota", "webhooks", "gc", "pull-secret", "audit", "fsck", "cost", "run", "gateway", "capability-key"),
     *(
         "quota",
         "webhooks",
@@ -50,6 +49,7 @@ ORDER: Final = (
         "audit",
         "fsck",
         "doctor",
+        "cost",
         "run",
         "gateway",
         "capability-key",
