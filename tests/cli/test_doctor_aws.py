@@ -20,6 +20,7 @@ import uvicorn
 from botocore.config import Config
 from moto import mock_aws
 
+from ccr.cli.connection import Connection
 from ccr.cli.doctor import account, aws_command, facts, wire
 from ccr.cli.doctor.aws_command import AwsError, Stack
 from ccr.cli.doctor.checks import AWS, CHECKS
@@ -282,6 +283,33 @@ def test_nothing_of_it_stays_in_the_bucket(on_moto: Stack) -> None:
         of_account(on_moto, name)
     assert on_moto.call("s3api", "list-objects-v2", "--bucket", "ccr")["KeyCount"] == 0
     assert on_moto.call("s3api", "list-multipart-uploads", "--bucket", "ccr").get("Uploads", []) == []
+
+
+def test_a_presigned_put_of_another_length_is_refused(served: RegistryProcess) -> None:
+    connection = Connection(served.url, served.username, served.password)
+    visit = replace(seen_from(served.url), connection=connection, repository="doctors/probe")
+    finding = look(facts.FACTS, "aws-signed-length", visit)
+    assert (finding.result, "403 SignatureDoesNotMatch" in finding.seen) == (Result.OK, True)
+
+
+def test_a_presigned_put_of_another_length_that_is_taken_is_found(served: RegistryProcess) -> None:
+    """By a storage that looks at no signature."""
+    with faulty_proxy(served.host) as proxy:
+
+        def careless(passing: Passing) -> None:
+            if passing.path == "/anything":
+                passing.say(200, {})
+            elif passing.method == "POST":
+                passing.say(201, {**json.loads(passing.body), "url": f"{proxy.url}/anything"})
+
+        proxy.back = careless
+        connection = Connection(proxy.url, served.username, served.password)
+        visit = replace(seen_from(proxy.url), connection=connection, repository="doctors/probe")
+        finding = look(facts.FACTS, "aws-signed-length", visit)
+    assert (finding.result, finding.seen) == (
+        Result.WRONG,
+        "a byte less than was signed for is answered 200",
+    )
 
 
 @pytest.mark.parametrize("name", ["checksum-refused", "part-checksums"])
