@@ -30,6 +30,7 @@ from ccr.edge.front_door import front_door, function_url
 from ccr.engines.process import EngineError
 from chalicelib.config import AWS as EMULATE_AWS
 from chalicelib.config import EDGE, FUNCTION, FUNCTION_URL, Settings
+from chalicelib.endpoints.edge import PROOF
 from chalicelib.gateway.server import server_config
 from chalicelib.wiring import Deployment
 from tests.cli.aws_in_process import aws_of
@@ -128,6 +129,18 @@ def test_who_comes_past_the_edge_is_refused_and_where_not_that_is_found(plain: s
         assert look(facts.FACTS, "aws-function-url", secretive(url)).result == Result.WRONG
     finding = look(facts.FACTS, "aws-past-the-edge", secretive(plain))
     assert (finding.result, "CCR_ORIGIN_SECRET_SECRET" in finding.mend) == (Result.WRONG, True)
+
+
+def test_the_secret_is_shown_as_the_edge_shows_it_and_to_https_alone() -> None:
+    assert facts._proof(secretive("https://registry.example.id")) == {PROOF: SECRET}
+    assert facts._proof(secretive("http://registry.example.id")) == {}
+
+
+def test_a_command_that_hangs_is_given_up(stranger: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws_command, "_SECONDS", 0.1)
+    stranger.install("aws", "#!/bin/sh\nexec sleep 30\n")
+    ended = stranger.try_ccr("doctor", "--aws", "--stack", "ccr-test", "--url", "http://127.0.0.1:1")
+    assert (ended.exit_code, ended.err) == (1, "ccr: aws: no answer within 0.1 s\n")
 
 
 def secretive(url: str) -> Visit:
