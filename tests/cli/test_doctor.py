@@ -352,6 +352,10 @@ WRITING: dict[str, tuple[Fault, str, str, str]] = {
         only(says(403, {"title": "", "detail": "not you"}), "/api/v1/uploads"),
         *("push-direct", "not you", "message"),
     ),
+    "an answer that is none": (
+        only(says(200, {}), "/api/v1/uploads"),
+        *("push-direct", "not what a registry says: KeyError 'url'", "in place of the registry"),
+    ),
     "no manifest": (
         only(
             says(403, {"errors": [{"code": "DENIED", "message": "immutable"}]}), "/manifests/", method="PUT"
@@ -474,6 +478,21 @@ def test_the_secret_goes_to_no_other_host(
     assert found["challenge"]["result"] == "warning"
     assert found["login"]["result"] == "skipped"
     assert "is not sent there" in found["login"]["seen"]
+
+
+def test_a_credential_that_may_only_pull_is_told_of_its_grant(
+    terminal: Terminal, dev: str, project: str, fresh: Callable[[str], str]
+) -> None:
+    robot = terminal.ask(
+        *("credential", "create-robot", fresh("reader"), "--project", project, "--grant", f"{dev}/*:pull")
+    )
+    terminal.environ |= {"CCR_USERNAME": robot["id"], "CCR_PASSWORD": robot["secret"]}
+    ended, found = examined(terminal, "--url", terminal.registry.url, "--repository", f"{dev}/app")
+    assert ended.exit_code == 1
+    assert [name for name, one in found.items() if one["result"] == "wrong"] == ["push"]
+    assert "dev/*:pull,push,delete" in found["push"]["mend"]
+    assert found["collector"]["result"] == "skipped"
+    assert found["large-body"]["result"] == "ok"
 
 
 def test_a_check_that_is_none_is_refused_with_those_that_are(patient: Terminal) -> None:

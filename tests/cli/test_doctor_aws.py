@@ -20,6 +20,7 @@ import uvicorn
 from botocore.config import Config
 from moto import mock_aws
 
+from ccr.cli.connection import Connection
 from ccr.cli.doctor import account, aws_command, facts, wire
 from ccr.cli.doctor.aws_command import AwsError, Stack
 from ccr.cli.doctor.checks import AWS, CHECKS
@@ -29,6 +30,7 @@ from ccr.edge.front_door import front_door, function_url
 from ccr.engines.process import EngineError
 from chalicelib.config import AWS as EMULATE_AWS
 from chalicelib.config import EDGE, FUNCTION, FUNCTION_URL, Settings
+from chalicelib.endpoints.edge import PROOF
 from chalicelib.gateway.server import server_config
 from chalicelib.wiring import Deployment
 from tests.cli.aws_in_process import aws_of
@@ -127,6 +129,18 @@ def test_who_comes_past_the_edge_is_refused_and_where_not_that_is_found(plain: s
         assert look(facts.FACTS, "aws-function-url", secretive(url)).result == Result.WRONG
     finding = look(facts.FACTS, "aws-past-the-edge", secretive(plain))
     assert (finding.result, "CCR_ORIGIN_SECRET_SECRET" in finding.mend) == (Result.WRONG, True)
+
+
+def test_the_secret_is_shown_as_the_edge_shows_it_and_to_https_alone() -> None:
+    assert facts._proof(secretive("https://registry.example.id")) == {PROOF: SECRET}
+    assert facts._proof(secretive("http://registry.example.id")) == {}
+
+
+def test_a_command_that_hangs_is_given_up(stranger: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws_command, "_SECONDS", 0.1)
+    stranger.install("aws", "#!/bin/sh\nexec sleep 30\n")
+    ended = stranger.try_ccr("doctor", "--aws", "--stack", "ccr-test", "--url", "http://127.0.0.1:1")
+    assert (ended.exit_code, ended.err) == (1, "ccr: aws: no answer within 0.1 s\n")
 
 
 def secretive(url: str) -> Visit:
@@ -282,6 +296,33 @@ def test_nothing_of_it_stays_in_the_bucket(on_moto: Stack) -> None:
         of_account(on_moto, name)
     assert on_moto.call("s3api", "list-objects-v2", "--bucket", "ccr")["KeyCount"] == 0
     assert on_moto.call("s3api", "list-multipart-uploads", "--bucket", "ccr").get("Uploads", []) == []
+
+
+def test_a_presigned_put_of_another_length_is_refused(served: RegistryProcess) -> None:
+    connection = Connection(served.url, served.username, served.password)
+    visit = replace(seen_from(served.url), connection=connection, repository="doctors/probe")
+    finding = look(facts.FACTS, "aws-signed-length", visit)
+    assert (finding.result, "403 SignatureDoesNotMatch" in finding.seen) == (Result.OK, True)
+
+
+def test_a_presigned_put_of_another_length_that_is_taken_is_found(served: RegistryProcess) -> None:
+    """By a storage that looks at no signature."""
+    with faulty_proxy(served.host) as proxy:
+
+        def careless(passing: Passing) -> None:
+            if passing.path == "/anything":
+                passing.say(200, {})
+            elif passing.method == "POST":
+                passing.say(201, {**json.loads(passing.body), "url": f"{proxy.url}/anything"})
+
+        proxy.back = careless
+        connection = Connection(proxy.url, served.username, served.password)
+        visit = replace(seen_from(proxy.url), connection=connection, repository="doctors/probe")
+        finding = look(facts.FACTS, "aws-signed-length", visit)
+    assert (finding.result, finding.seen) == (
+        Result.WRONG,
+        "a byte less than was signed for is answered 200",
+    )
 
 
 @pytest.mark.parametrize("name", ["checksum-refused", "part-checksums"])

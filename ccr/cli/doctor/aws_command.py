@@ -48,9 +48,8 @@ class Stack:
 
 def run(*arguments: str) -> dict[str, Any]:
     """What `aws` answers, as JSON. Raises AwsError."""
-    command = ["aws", *arguments, "--output", "json"]
     # Not on a terminal: version 2 starts no pager.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    done = _done("aws", *arguments, "--output", "json")
     if done.returncode != 0:
         found = _ERROR.search(done.stderr)
         if found is None:
@@ -62,8 +61,7 @@ def run(*arguments: str) -> dict[str, Any]:
 
 def response_headers(*arguments: str) -> str:
     """Of one call, as `aws --debug` tells them, in lower case; nothing else of what it tells leaves here."""
-    command = ["aws", *arguments, "--debug"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    done = _done("aws", *arguments, "--debug")
     lines = [line for line in done.stderr.splitlines() if "Response headers" in line]
     return " ".join(lines).lower()
 
@@ -86,3 +84,11 @@ def known(name: str, call: Call) -> Stack:
     if secret:
         value = call("secretsmanager", "get-secret-value", "--secret-id", secret)["SecretString"]
     return Stack(name, call, outputs, value.partition(",")[0])
+
+
+def _done(*command: str) -> subprocess.CompletedProcess[str]:
+    """Raises AwsError."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise AwsError("", f"no answer within {_SECONDS} s") from error

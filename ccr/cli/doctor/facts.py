@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ccr.cli.api import Api
 from ccr.cli.doctor.findings import Check, Finding, ok, skipped, warning, wrong
+from ccr.cli.doctor.push import SIZE, sendable, storage_code
 from ccr.cli.doctor.server import LARGE
-from ccr.cli.doctor.visit import Visit
+from ccr.cli.doctor.visit import NO_REPOSITORY, Visit
 from ccr.cli.doctor.wire import announced, unchanged
+from ccr.cli.transfer.content import digest_of
 
 # A function URL takes it: 5,592,408 bytes in base64.
 SMALL: Final = 4 * 1024 * 1024
@@ -146,6 +150,26 @@ def _json(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+def signed_length(visit: Visit) -> Finding:
+    """A byte less than the URL was signed for; the session is cancelled."""
+    if not visit.repository or visit.connection is None:
+        return skipped(NO_REPOSITORY)
+    content = os.urandom(SIZE)
+    api = Api(visit.connection)
+    asked = {"repository": visit.repository, "digest": digest_of(content), "size": SIZE}
+    opened = api.post("/uploads", asked).document
+    try:
+        headers = {
+            name: value for name, value in opened["headers"].items() if name.lower() != "content-length"
+        }
+        answer = visit.wire.ask("PUT", opened["url"], data=content[:-1], headers=sendable(headers))
+    finally:
+        api.delete(f"/uploads/{opened['session']}")
+    if answer.status_code != 403:
+        return wrong(f"a byte less than was signed for is answered {answer.status_code}", _DOC)
+    return ok(f"a byte less than was signed for is answered 403 {storage_code(answer)}")
+
+
 FACTS: Final = (
     Check("aws-function-url", "the function URL may be called, as both its permissions allow", function_url),
     Check(
@@ -176,6 +200,7 @@ FACTS: Final = (
         past_the_edge,
         ("aws-function-url",),
     ),
+    Check("aws-signed-length", "a presigned PUT takes the length that it was signed for", signed_length),
     Check("aws-early-413", "the edge refuses a large body by its announced length", early, ("reachable",)),
     Check(
         "aws-path-as-it-came",

@@ -85,3 +85,7 @@ def _looked(check: Check, visit: Visit) -> Finding:
         return wrong(error.seen, error.mend)
     except CliError as error:
         return wrong(error.message, "see what the message says")
+    except (LookupError, TypeError, ValueError) as error:
+        # Whatever stands in front may answer anything: that is a finding, and no end of the examination.
+        seen = f"what answers is not what a registry says: {type(error).__name__} {error}"[:300]
+        return wrong(seen, "look at what stands in front: it answers in place of the registry")

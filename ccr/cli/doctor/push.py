@@ -87,10 +87,10 @@ def direct(visit: Visit) -> Finding:
     asked = {"repository": visit.repository, "digest": digest, "size": len(content)}
     opened = api.post("/uploads", asked).document
     host = urlsplit(opened["url"]).netloc
-    answer = visit.wire.ask("PUT", opened["url"], data=content, headers=_sendable(opened["headers"]))
+    answer = visit.wire.ask("PUT", opened["url"], data=content, headers=sendable(opened["headers"]))
     if answer.status_code != 200:
         return wrong(
-            f"{host} answers a presigned PUT with {answer.status_code} {_storage_code(answer)}".strip(),
+            f"{host} answers a presigned PUT with {answer.status_code} {storage_code(answer)}".strip(),
             "set the clock of the registry; or its role lacks s3:PutObject, or a proxy changes headers",
         )
     state = _completed(api, opened["session"])
@@ -193,7 +193,7 @@ def _credential(visit: Visit, location: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {visit.token}"} if is_own else {}
 
 
-def _sendable(headers: dict[str, str]) -> dict[str, str]:
+def sendable(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() != "host"}
 
 
@@ -212,7 +212,7 @@ def _refused(answer: requests.Response) -> str:
     return "look into the logs of the registry"
 
 
-def _storage_code(answer: requests.Response) -> str:
+def storage_code(answer: requests.Response) -> str:
     return answer.text.partition("<Code>")[2].partition("</Code>")[0]
 
 
