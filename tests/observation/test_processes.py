@@ -7,17 +7,17 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from chalicelib.config import ProcessSettings, SettingsError
+from chalicelib.config import FUNCTION_URL, ProcessSettings, SettingsError
 from chalicelib.gateway.exposition import exposed
 from chalicelib.observation import catalogue
 from chalicelib.observation.lines import Lines
 from chalicelib.observation.measuring import Run
 from chalicelib.observation.processes import ProcessWatch
 from chalicelib.observation.prometheus import CONTENT_TYPE
-from chalicelib.spec.manifest import SIZE_LIMIT
 from chalicelib.wiring import Deployment
 from tests.endpoints.driver import Driver
 from tests.gateway.conftest import Served, serving
@@ -38,7 +38,7 @@ def served(deployment: Deployment, process: ProcessWatch) -> Iterator[Served]:
 
 @pytest.fixture
 def bearer(deployment: Deployment) -> str:
-    driver = Driver(deployment)
+    driver = Driver(deployment, "dev/none")
     driver.log_in()
     return f"Authorization: {driver.authorization}"
 
@@ -53,8 +53,8 @@ def test_a_request_has_the_line_that_a_function_writes_and_an_id(
 ) -> None:
     with served.connect() as wire:
         answer = ask(wire, "GET /v2/", bearer, "X-Request-Id: build-42-a")
-        made = ask(wire, "GET /v2/dev/app/tags/list?n=5", bearer)
-        opened = ask(wire, "POST /v2/dev/app/blobs/uploads/", bearer, "Content-Length: 0")
+        made = ask(wire, "GET /v2/dev/none/tags/list?n=5", bearer)
+        opened = ask(wire, "POST /v2/dev/none/blobs/uploads/", bearer, "Content-Length: 0")
         location = opened.headers["location"]
         patched = ask(wire, f"PATCH {location}", body=b"bytes")
     assert patched.status == 202
@@ -64,7 +64,7 @@ def test_a_request_has_the_line_that_a_function_writes_and_an_id(
     assert (first["service"], first["operation"], first["status"]) == (FUNCTION, "discovery.version", 200)
     assert (second["error"], second["bytes_sent"]) == ("NAME_UNKNOWN", len(made.body))
     assert (third["operation"], fourth["operation"]) == ("uploads.start", "uploads.append")
-    assert fourth["repository"] == "dev/app"
+    assert fourth["repository"] == "dev/none"
     assert location.split("/")[2] not in log.text.getvalue()
     assert "_aws" not in first
     text = process.instruments.text()
@@ -73,11 +73,17 @@ def test_a_request_has_the_line_that_a_function_writes_and_an_id(
     assert 'ccr_uploads_opened_total{operation="uploads.start",status="2xx"} 1.0' in text
 
 
-def test_what_no_handler_sees_has_its_line_too(served: Served, log: Log, bearer: str) -> None:
-    with served.connect() as wire:
-        assert ask(wire, "PUT /v2/dev/app/manifests/1.0", bearer, body=bytes(SIZE_LIMIT + 1)).status == 413
+def test_what_no_handler_sees_has_its_line_too(
+    deployment: Deployment, process: ProcessWatch, log: Log, bearer: str
+) -> None:
+    """What the front end of a function URL refuses by itself."""
+    emulated = Deployment(replace(deployment.settings, emulate=FUNCTION_URL))
+    with serving(emulated, process) as served, served.connect() as wire:
+        body = bytes(5_000_000)
+        answer = ask(wire, "PUT /v2/dev/none/manifests/1.0", bearer, body=body)
     (line,) = log.lines
-    assert (line["status"], line["operation"], line["error"]) == (413, "unmatched", "SIZE_INVALID")
+    assert (answer.status, line["status"], line["operation"]) == (413, 413, "unmatched")
+    assert answer.headers["x-request-id"] == line["request_id"]
 
 
 def test_lines_can_be_turned_off_and_requests_are_counted_all_the_same(
