@@ -23,7 +23,8 @@ def answer(request: Request, path: str, is_ready: Callable[[], bool]) -> Respons
 
     Nothing is told of what is wrong: that is in the log.
     """
-    request.seen.operation, request.seen.route = f"health.{path[1:-1]}", path
+    request.seen.operation = "health.live" if path == LIVE else "health.ready"
+    request.seen.route = path
     if request.method not in {"GET", "HEAD"}:
         message = f"{request.method} is not possible here; GET and HEAD are"
         raise RegistryError(ErrorCode.UNSUPPORTED, message, status=405, headers={"Allow": "GET, HEAD"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,8 @@ from moto import mock_aws
 from ccr.state import load_secrets
 from chalicelib.aws import blob_store
 from chalicelib.config import Settings
+from chalicelib.observation.lines import Lines
+from chalicelib.observation.processes import ProcessWatch
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
@@ -42,8 +45,11 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
 
 @pytest.fixture
 def served(deployment: Deployment) -> Iterator[Served]:
-    with serving(deployment) as served:
+    """Under watch, as `make run` has it."""
+    lines = Lines("local", lambda: sys.stderr)
+    with serving(deployment, ProcessWatch(lines)) as served:
         yield served
+    lines.close()
 
 
 @pytest.fixture
@@ -122,6 +128,7 @@ def test_no_log_holds_a_secret(
     printed = "".join(capfd.readouterr())
     logged = everything_logged.text + "".join(str(vars(one)) for one in everything_logged.records)
     assert "S3 is away" in logged, "the failure is logged, so that something was looked at"
+    assert '"operation":"uploads.append"' in printed
     assert not {secret for secret in secrets if secret in logged or secret in printed}
 
 
