@@ -133,6 +133,7 @@ def _scheduled(deployment: Deployment, collect_seconds: int) -> Iterator[None]:
     works: dict[Callable[[float], object], float] = {
         deployment.collect: collect_seconds,
         deployment.apply_lifecycle: DAY / 24,
+        deployment.migrate: DAY / 4,
         deployment.reconcile_all: DAY / 4,
         deployment.sweep: DAY,
     }
