@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "chalicelib"
 # Measured November 2026: 282 modules from outside the standard library, cryptography apart, which only
-# the tests bring in. Ten percent is for updates; more than that is somebody's new import.
-MODULES_LIMIT = 310
+# the tests bring in. Ten percent is for updates; more than that is somebody's new import, as the guard of
+# ADR 28 was one.
+MODULES_LIMIT = 311
 
 LOADED = """
 import json, sys
