@@ -72,7 +72,7 @@ def sweep(event: Any) -> None:
 
 @app.schedule("rate(6 hours)", name="reconcile")
 def reconcile(event: Any) -> None:
-    """Compare what is counted with what is stored, and put it right."""
+    """Go on with migrations; compare what is counted with what is stored, and put it right."""
     _run("reconcile", event)
 
 

@@ -81,6 +81,7 @@ from chalicelib.registry.eviction import Eviction
 from chalicelib.registry.lifecycle_rounds import LifecycleRounds, Round
 from chalicelib.registry.lifecycle_run import Lifecycle
 from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.migrations import SchemaGuard, SchemaStore
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
 from chalicelib.registry.reconcile import Drift, Reconciliation
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from chalicelib.registry.collection import Collector, Report
     from chalicelib.registry.direct import DirectUploads
     from chalicelib.registry.fsck import Fsck
+    from chalicelib.registry.migrations import Migrations, Progress
     from chalicelib.registry.sweep import Sweep, SweepReport
     from chalicelib.registry.verification import Verifier
 
@@ -120,6 +122,10 @@ _LOG: Final = logging.getLogger(__name__)
 STREAM_RESERVE_SECONDS: Final = 20
 # Others wait for the turn of a request of the management API.
 TEST_SECONDS: Final = 3.0
+# What this code knows: how many migrations `migrations` has.
+SCHEMA: Final = 1
+# A page of a migration that was begun: 500 rows one by one.
+MIGRATION_RESERVE_SECONDS: Final = 30
 # To end the deletion that is under way.
 LIFECYCLE_RESERVE_SECONDS: Final = 30
 
@@ -150,6 +156,8 @@ class Deployment:
         tags = DynamoTagStore(self._tables, reads)
         links = DynamoLinkStore(self._tables, reads)
         self.policies = DynamoPolicyStore(self._tables, reads)
+        self.schema = SchemaStore(self.policies)
+        self.guard = SchemaGuard(self.schema, SCHEMA)
         retention = Retention(self.policies, settings.retention_days, settings.retention_counted)
         trash_rows = DynamoTrashStore(self._tables, reads)
         self.trash = Trash(trash_rows, transactions, retention.terms, clock)
@@ -248,6 +256,7 @@ class Deployment:
                 token_of=functools.partial(by_token, services),
                 webhooks=self.webhook_desk,
                 fsck=self.fsck,
+                migrations=self.migrations,
                 seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
             )
         )
@@ -264,6 +273,7 @@ class Deployment:
 
     def apply_lifecycle(self, seconds: float = math.inf) -> Round:
         """Carry out every lifecycle policy, as far as `seconds` go; the next call goes on from there."""
+        self.guard.check()
         scopes, content = DynamoLifecycleStore(self._tables), DynamoContentStore(self._tables)
         rounds = LifecycleRounds(self.lifecycle, scopes, content, self.policies, self.clock)
         return rounds.go(seconds - LIFECYCLE_RESERVE_SECONDS)
@@ -292,6 +302,7 @@ class Deployment:
 
         An account that fails is left to the next time.
         """
+        self.guard.check()
         until = time.monotonic() + seconds - RECONCILE_RESERVE_SECONDS
         accounts, found = [one.id for one in self.tenancy.store.accounts("", ACCOUNTS_LIMIT)], []
         first = random.randrange(len(accounts)) if accounts else 0  # noqa: S311 - no secret
@@ -345,6 +356,22 @@ class Deployment:
 
         rows = DynamoRowStore(self.dynamodb, self._tables, self._bucket)
         return Fsck(rows, keys.shard_of, self.quota.limit_of, self.services.manifests, self.clock)
+
+    @functools.cached_property
+    def migrations(self) -> Migrations:
+        """Of the scheduled function, and of the management function."""
+        from chalicelib.aws.unmarked_store import DynamoUnmarkedStore  # noqa: PLC0415
+        from chalicelib.registry.migrations import Migrations  # noqa: PLC0415
+        from chalicelib.registry.unmarked import MarkUnused  # noqa: PLC0415
+
+        known = (MarkUnused(DynamoUnmarkedStore(self.dynamodb, self._tables, self.clock)),)
+        assert len(known) == SCHEMA  # noqa: S101 - what the guard of every function says of this code
+        return Migrations(self.schema, known, self.clock)
+
+    def migrate(self, seconds: float) -> Progress:
+        """Go on with the migrations of the tables, for less than `seconds`."""
+        self.guard.check()
+        return self.migrations.run(self.clock() + seconds - MIGRATION_RESERVE_SECONDS)
 
     @functools.cached_property
     def collector(self) -> Collector:
@@ -478,10 +505,12 @@ class Deployment:
 
     def sweep(self, seconds: float) -> SweepReport:
         """Go on looking through the bucket for what no row names, for less than `seconds`."""
+        self.guard.check()
         return self.sweeper.run(self.clock() + seconds - COLLECTOR_RESERVE_SECONDS)
 
     def collect(self, seconds: float) -> Report:
         """Free what is due, for less than `seconds`; the audit trail of each account tells what went."""
+        self.guard.check()
         return self._collect_some(None, seconds - COLLECTOR_RESERVE_SECONDS, COLLECTOR)
 
     def uploads_open(self) -> int:
@@ -590,6 +619,7 @@ class Deployment:
         known = self.settings.origin_secrets
         try:
             own = edge.behind_edge(event, known)
+            self.guard.check()
         except RegistryError as error:
             if told is not None:
                 told.error = error.code.name

@@ -21,6 +21,7 @@ from ccr.cli.commands import (
     kubernetes,
     lifecycle,
     login,
+    migrate,
     policies,
     projects,
     pull,
@@ -41,19 +42,8 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
-    *(
-        "quota",
-        "webhooks",
-        "gc",
-        "pull-secret",
-        "audit",
-        "fsck",
-        "doctor",
-        "cost",
-        "run",
-        "gateway",
-        "capability-key",
-    ),
+    *("quota", "webhooks", "gc", "pull-secret", "audit", "fsck", "doctor", "migrate", "cost"),
+    *("run", "gateway", "capability-key"),
 )
 
 
@@ -125,6 +115,7 @@ app.add_typer(gc.app, name="gc", rich_help_panel=USING)
 command(app, "pull-secret", panel=USING)(kubernetes.pull_secret)
 command(app, "audit", panel=USING, outputs=audit.AuditOutput)(audit.audit)
 app.add_typer(fsck.app, name="fsck", rich_help_panel=USING)
+app.add_typer(migrate.app, name="migrate", rich_help_panel=USING)
 command(app, "cost", panel=USING)(cost.cost)
 command(app, "doctor", panel=USING)(doctor.doctor)
 app.command("run", rich_help_panel=USING)(serving.run)

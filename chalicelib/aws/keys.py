@@ -25,6 +25,7 @@ DynamoDB (`<prefix><table>`: hash key / range key):
     buried        shard / storage key                  objects that no row names any more
     usage         account
     policies      account/registry or account/registry/repository or account#project / kind
+                  # / schema: how far the migrations are
     uploads       session                              index expiry
     credentials   id                                   index account-id: account / id
     revocations   "all" / credential id                what was taken away while tokens live

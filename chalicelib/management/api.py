@@ -37,6 +37,7 @@ from chalicelib.management import (
     garbage,
     images,
     lifecycle,
+    migrations,
     policies,
     quota,
     tenancy,
@@ -74,6 +75,7 @@ _ROUTERS: Final = (
     policies.router,
     garbage.router,
     webhooks.router,
+    migrations.router,
 )
 _TURN: Final = threading.Lock()
 

@@ -33,6 +33,7 @@ from chalicelib.registry.fsck import Fsck
 from chalicelib.registry.holders import Holders
 from chalicelib.registry.lifecycle_run import Lifecycle
 from chalicelib.registry.manifests import Manifests
+from chalicelib.registry.migrations import Migrations
 from chalicelib.registry.policies import PolicyStore
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
@@ -84,6 +85,7 @@ class ManagementServices:
     token_of: Callable[[str], Principal | None]
     webhooks: WebhookDesk
     fsck: Fsck
+    migrations: Migrations
     seals: Seals
 
 

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "chalicelib"
 # Measured November 2026: 282 modules from outside the standard library, cryptography apart, which only
 # the tests bring in. Ten percent is for updates; more than that is somebody's new import. Four came with
-# what is noted of a request for the log.
-MODULES_LIMIT = 314
+# what is noted of a request for the log, one with the guard of ADR 28.
+MODULES_LIMIT = 315
 # Of Powertools, beyond what the wiring has: 41 measured, 11 ms of CPU (ADR 25).
 WATCH_LIMIT = 46
 

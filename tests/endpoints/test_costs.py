@@ -212,11 +212,12 @@ def test_parts_of_a_layer(mebibytes: int) -> None:
 def test_what_is_scheduled_is_what_runs_and_an_idle_run_costs_as_much(warm: Driver) -> None:
     """Of an account with one image, and nothing to do."""
     deployment = warm.deployment
+    deployment.migrate(900)
     deployment.tell_all(120)
     runs: dict[str, Callable[[], object]] = {
         "collect": lambda: deployment.collect(900),
         "sweep": lambda: deployment.sweep(900),
-        "reconcile": lambda: deployment.reconcile_all(900),
+        "reconcile": lambda: (deployment.migrate(900), deployment.reconcile_all(900)),
         "lifecycle": lambda: deployment.apply_lifecycle(900),
         "tell": lambda: deployment.tell_all(120),
     }

@@ -41,6 +41,7 @@ UNREACHED = frozenset(
         "POST /api/v1/promotions",
         "POST /api/v1/repositories/{repository}/restorations",
         "POST /api/v1/repositories/{repository}/tags/{tag}/rollback",
+        "DELETE /api/v1/uploads/{session}",
         "POST /api/v1/uploads/{session}/completion",
         "POST /api/v1/uploads/{session}/parts",
     }

@@ -35,6 +35,7 @@ ENTRIES: Final = {
     "adopt": "adopt",
     "collect": "collect",
     "sweep": "sweep",
+    "migrate": "reconcile",
     "reconcile_all": "reconcile",
     "verify": "verifier",
     "apply_lifecycle": "lifecycle",

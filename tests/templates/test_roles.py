@@ -21,8 +21,9 @@ from chalicelib.aws.staged_store import S3StagedStore
 from chalicelib.events.webhook_desk import Change
 from chalicelib.management.background import Background
 from chalicelib.registry import direct as direct_uploads
+from chalicelib.registry.migrations import Schema
 from chalicelib.registry.policies import LIFECYCLE, RETENTION, Policy, project_scope, registry_scope
-from chalicelib.registry.stores import DirectRow, UploadRow
+from chalicelib.registry.stores import STAGING, DirectRow, UploadRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.errors import RegistryError
 from chalicelib.spec.reference import Repository
@@ -54,7 +55,9 @@ NOT_THERE = (
 )
 QUOTA = "an account that was never counted is, before its first push: tests/endpoints/test_quota.py"
 OPENING = "the project `default` is made with the first registry: tests/endpoints/test_uploads.py"
+SCHEMA = "what the tables take of code is read once in a process: tests/unit/test_migrations.py"
 REASONS: dict[tuple[str, str, str], str] = {
+    ("collect", "dynamodb:GetItem", "policies"): SCHEMA,
     ("adopt", "s3:ListBucket", "bucket"): NOT_THERE,
     ("verifier", "s3:ListBucket", "bucket"): NOT_THERE,
     ("registry", "dynamodb:GetItem", "accounts"): QUOTA,
@@ -306,6 +309,26 @@ def _give_way(owner: Caller, config: bytes) -> None:
         assert owner.v2("DELETE", f"/v2/{REPOSITORY}/{path}").status == 202
 
 
+def _migrated(deployment: Deployment, migrate: Callable[[], object]) -> None:
+    """Of rows of before the collector, an hour after somebody saw the migration waiting."""
+    kept = deployment.policies.get("#", "schema")
+    if kept is not None:
+        deployment.policies.remove(kept)
+    deployment.schema.follow(Schema(), Schema(since=1))
+    tables, digest = deployment._tables, Digest.of(b"old")
+    old = [
+        tables.links("acme/dev/old", digest, size=3, storage_key="blobs/acme/dev/old/w", references=0),
+        tables.blobs("acme", digest, size=3, storage_key="blobs/acme/dev/old/w", links=0),
+        tables.manifests("acme/dev/old", digest, media_type=IMAGE, size=2, state=STAGING),
+    ]
+    for row in old:
+        row.save()
+    migrate()
+    assert deployment.migrations.progress().is_complete
+    for row in old:
+        row.delete()
+
+
 def _filled(deployment: Deployment, free: int) -> int:
     """Let so many bytes be free, and no threshold be told of; what is used."""
     row = deployment._tables.usage.get("acme")
@@ -397,6 +420,9 @@ def _pass_time(estate: Estate) -> None:
         late.sweep(900)
         _filled(late, 1)
         late.reconcile_all(900)
+    _migrated(late, lambda: late.migrate(900))
+    operator = estate.caller("admin")
+    _migrated(estate.ground.deployment, lambda: operator.api("POST", "/migrations", {}))
     ground.clear()
     late.open()
 

@@ -120,7 +120,7 @@ class Schedule:
 SCHEDULES: Final = {
     "collect": Schedule(15, Request(dynamodb=96, reads=48)),
     "sweep": Schedule(24 * 60, Request(dynamodb=3, reads=1.5, writes=1, puts=2)),
-    "reconcile": Schedule(6 * 60, Request(dynamodb=1, reads=0.5)),
+    "reconcile": Schedule(6 * 60, Request(dynamodb=2, reads=1.5)),
     "lifecycle": Schedule(60, Request(dynamodb=2, reads=1.5)),
     "tell": Schedule(1, Request(dynamodb=5, reads=2.5)),
 }
