@@ -28,7 +28,7 @@ def sweep(deployment: Deployment, seconds: float) -> Run:
 
 
 def reconcile(deployment: Deployment, seconds: float) -> Run:
-    """Go on with migrations, half of the time at the most; then compare what is counted with what is stored."""
+    """Go on with migrations, half of the time at the most; compare what is counted with what is stored."""
     until = deployment.clock() + seconds
     deployment.migrate(seconds / 2)
     drifts = deployment.reconcile_all(until - deployment.clock())
