@@ -141,6 +141,6 @@ MEMORY: Final = {
 EDGE_MEMORY: Final = 128
 GATEWAY_CPUS: Final = 0.5
 GATEWAY_GB: Final = 1.0
-ALARMS: Final = 43
+ALARMS: Final = 48
 SECRETS: Final = 2
 GATEWAY_SECRETS: Final = 1
