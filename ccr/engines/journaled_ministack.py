@@ -114,7 +114,7 @@ class Store:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._generation = max((_number(path) for path in folder.glob("snapshot-*.json")), default=0)
-        self._load()
+        self._snapshot_bytes = self._load()
         self.journal = Journal(self._path("journal", "log"))
         self._replay()
         self._remove_older()
@@ -143,7 +143,8 @@ class Store:
             # The tables have a change that the next start will not know: nobody may build on it.
             print(f"the journal cannot be written: {error}", file=sys.stderr, flush=True)
             os._exit(1)
-        if self.journal.size > COMPACT_BYTES:
+        # Nobody is answered meanwhile, so in all no more is written than twice what came.
+        if self.journal.size > max(COMPACT_BYTES, self._snapshot_bytes):
             self.compact()
 
     def compact(self) -> None:
@@ -155,6 +156,7 @@ class Store:
             json.dump(self._engine.get_state(), out, default=self._persistence._json_default)  # noqa: SLF001
             out.flush()
             os.fsync(out.fileno())
+            self._snapshot_bytes = out.tell()
         temporary.replace(target)
         _sync_folder(self._folder)
         self.journal.close()
@@ -173,12 +175,15 @@ class Store:
                 return status, answered, text if isinstance(text, bytes) else text.encode()
         raise RuntimeError("ministack's DynamoDB waits within a request: the journal's order is not certain")
 
-    def _load(self) -> None:
+    def _load(self) -> int:
+        """How many bytes the snapshot has."""
         path = self._path("snapshot", "json")
-        if path.exists():
-            with path.open() as source:
-                hook = self._persistence._json_object_hook  # noqa: SLF001 - the pair of _json_default
-                self._engine.load_persisted_state(json.load(source, object_hook=hook))
+        if not path.exists():
+            return 0
+        with path.open() as source:
+            hook = self._persistence._json_object_hook  # noqa: SLF001 - the pair of _json_default
+            self._engine.load_persisted_state(json.load(source, object_hook=hook))
+        return path.stat().st_size
 
     def _replay(self) -> None:
         for record in self.journal.records():
