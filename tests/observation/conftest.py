@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,9 +58,23 @@ def log() -> Log:
 
 @pytest.fixture
 def lines(log: Log) -> Iterator[Lines]:
-    made = Lines(FUNCTION, lambda: log.text)
-    yield made
-    made.close()
+    with _untouched(logging.getLogger("chalicelib")):
+        made = Lines(FUNCTION, lambda: log.text)
+        yield made
+        made.close()
+
+
+@contextmanager
+def _untouched(logger: logging.Logger) -> Iterator[None]:
+    """As if nobody had set it up: Powertools keeps what the `app` of another test has made of it."""
+    before, state = list(logger.handlers), vars(logger)
+    kept = {name: state.pop(name) for name in ("init", "powertools_handler") if name in state}
+    logger.handlers[:] = []
+    try:
+        yield
+    finally:
+        logger.handlers[:] = before
+        state.update(kept)
 
 
 @pytest.fixture

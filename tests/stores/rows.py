@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from chalicelib.aws.keys import SHARDS, registry_key, repository_key
-from chalicelib.registry.changes import Change, PutBlob, PutLink, PutManifest, PutTag
+from chalicelib.registry.changes import TRANSACTION_LIMIT, Change, PutBlob, PutLink, PutManifest, PutTag
 from chalicelib.registry.stores import LIVE, Held, Link, ManifestRow, TagRow, UploadRow
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.manifest import OCI_IMAGE
@@ -45,8 +45,9 @@ def an_upload(repository: Repository, **fields: Any) -> UploadRow:
 
 def write(deployment: Deployment, *changes: Change) -> None:
     """Write what a test starts from."""
-    for first in range(0, len(changes), 100):
-        assert deployment.services.blobs.transactions.write(changes[first : first + 100]) == []
+    for first in range(0, len(changes), TRANSACTION_LIMIT):
+        some = changes[first : first + TRANSACTION_LIMIT]
+        assert deployment.services.blobs.transactions.write(some) == []
 
 
 def put_image(repository: Repository, *links: Link, tag: str = "", **fields: Any) -> tuple[Change, ...]:

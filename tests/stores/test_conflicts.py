@@ -138,7 +138,7 @@ def test_transaction_cancelled_by_throttling_is_429(driver: Driver, reason: str)
 def test_conflict_that_does_not_end_is_429(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver.deployment.services.blobs.transactions, "_sleep", lambda _: None)
     document = driver.image(seed="conflict")
-    errors = [cancelled(CONFLICT, *[FINE] * 6)] * CONFLICT_TRIES
+    errors = [cancelled(CONFLICT, *[FINE] * 7)] * CONFLICT_TRIES
     with refusing(driver.deployment.dynamodb, "dynamodb", "TransactWriteItems", errors):
         answer = driver.put_manifest("v1", document)
     assert (answer.status, answer.codes) == (429, ["TOOMANYREQUESTS"])
