@@ -15,6 +15,7 @@ from typing import Final
 from typer.testing import CliRunner
 
 from ccr.cli.application import app
+from ccr.generated import kept
 
 PATH: Final = Path(__file__).parents[1] / "docs" / "cost.md"
 _EXAMPLE: Final = re.compile(
@@ -35,14 +36,8 @@ def printed(command: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    page = PATH.read_text()
-    if "--check" not in arguments:
-        PATH.write_text(render(page))
-        return 0
-    if page == render(page):
-        return 0
-    print("docs/cost.md is not what `ccr cost` prints: make reference", file=sys.stderr)
-    return 1
+    made = {PATH: render(PATH.read_text())}
+    return kept(made, arguments, "docs/cost.md is not what `ccr cost` prints: make reference")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Final
 
 from ccr import local
 from ccr.cli import environment
+from ccr.generated import kept
 from chalicelib import config
 from chalicelib.endpoints.routes import ENDPOINTS, Endpoint
 from chalicelib.management import api as management
@@ -74,13 +75,7 @@ def _lines(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[s
 
 
 def main(arguments: Sequence[str]) -> int:
-    if "--check" not in arguments:
-        PATH.write_text(render())
-        return 0
-    if PATH.read_text() == render():
-        return 0
-    print("docs/reference.md is not what the code says: make reference", file=sys.stderr)
-    return 1
+    return kept({PATH: render()}, arguments, "docs/reference.md is not what the code says: make reference")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ccr.generated import kept
 from chalicelib.management import event_models, lifecycle_policy
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "schemas"
@@ -25,15 +26,8 @@ def render(name: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    if "--check" not in arguments:
-        FOLDER.mkdir(exist_ok=True)
-        for name in SCHEMAS:
-            (FOLDER / name).write_text(render(name))
-        return 0
-    if all((FOLDER / name).exists() and (FOLDER / name).read_text() == render(name) for name in SCHEMAS):
-        return 0
-    print("docs/schemas are not what the code says: run `make reference`", file=sys.stderr)
-    return 1
+    made = {FOLDER / name: render(name) for name in SCHEMAS}
+    return kept(made, arguments, "docs/schemas are not what the code says: run `make reference`")
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ from chalicelib.registry.uploads import Uploads
 from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
+    from chalicelib.aws.collectable_store import DynamoCollectableStore
     from chalicelib.events.rounds import Rounds
     from chalicelib.events.signature import WebhookKeys
     from chalicelib.events.targets import WebhookTarget
@@ -374,15 +375,19 @@ class Deployment:
         return self.migrations.run(self.clock() + seconds - MIGRATION_RESERVE_SECONDS)
 
     @functools.cached_property
+    def _collectable(self) -> DynamoCollectableStore:
+        from chalicelib.aws.collectable_store import DynamoCollectableStore  # noqa: PLC0415
+
+        return DynamoCollectableStore(self._tables, self._bucket)
+
+    @functools.cached_property
     def collector(self) -> Collector:
         """Of the scheduled function, and of the management function."""
-        from chalicelib.aws.collectable_store import DynamoCollectableStore  # noqa: PLC0415
         from chalicelib.registry.collection import Collector  # noqa: PLC0415
         from chalicelib.registry.expiry import Expiry  # noqa: PLC0415
         from chalicelib.registry.steps import Steps  # noqa: PLC0415
 
-        services, bucket = self.services, self._bucket
-        found = DynamoCollectableStore(self._tables, bucket)
+        services, bucket, found = self.services, self._bucket, self._collectable
         transactions = services.blobs.transactions
         return Collector(
             found=found,
@@ -515,10 +520,7 @@ class Deployment:
 
     def uploads_open(self) -> int:
         """How many upload sessions, of both kinds, are open: one count of each shard of the index."""
-        from chalicelib.aws.collectable_store import DynamoCollectableStore  # noqa: PLC0415
-
-        found = DynamoCollectableStore(self._tables, self._bucket)
-        return sum(found.open_sessions(shard, int(self.clock())) for shard in keys.SHARDS)
+        return sum(self._collectable.open_sessions(shard, int(self.clock())) for shard in keys.SHARDS)
 
     def _collect_some(self, account: str | None, seconds: float, actor: Actor) -> Report:
         at = self.clock()
@@ -545,9 +547,9 @@ class Deployment:
 
     def manage(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]:
         """Answer a function URL event of the management function."""
-        told = Seen() if seen is None else seen
-        with counted() as told.calls:
-            return self._from_edge(event, lambda own: self._management.handle(own, told), told)
+        seen = seen or Seen()
+        with counted() as seen.calls:
+            return self._from_edge(event, lambda own: self._management.handle(own, seen), seen)
 
     def prepare(self) -> None:
         """Make the tables and the bucket where they are not there."""
@@ -591,12 +593,14 @@ class Deployment:
 
     def handler(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]:
         """Answer a function URL event, and note of it in `seen` what is for the log."""
+        seen = seen or Seen()
         return self._from_edge(event, lambda own: self._handle(own, None, seen), seen)
 
     def streamed(
         self, event: Mapping[str, Any], blocks: Iterable[bytes], seen: Seen | None = None
     ) -> dict[str, Any]:
         """Answer an event whose body comes beside it, however long."""
+        seen = seen or Seen()
         return self._from_edge(event, lambda own: self._handle(own, blocks, seen), seen)
 
     def adopt(self, event: Mapping[str, Any], _context: object = None) -> None:
@@ -613,7 +617,7 @@ class Deployment:
         self,
         event: Mapping[str, Any],
         handle: Callable[[Mapping[str, Any]], dict[str, Any]],
-        told: Seen | None,
+        seen: Seen,
     ) -> dict[str, Any]:
         """Where the deployment has an edge, nobody gets past it."""
         known = self.settings.origin_secrets
@@ -621,21 +625,15 @@ class Deployment:
             own = edge.behind_edge(event, known)
             self.guard.check()
         except RegistryError as error:
-            if told is not None:
-                told.error = error.code.name
+            seen.error = error.code.name
             return edge.denied(error)
-        if told is not None:
-            told.source_ip = str(own["requestContext"]["http"].get("sourceIp", ""))
+        seen.source_ip = str(own["requestContext"]["http"].get("sourceIp", ""))
         return edge.for_edge(handle(own)) if known else handle(own)
 
-    def _handle(
-        self, event: Mapping[str, Any], blocks: Iterable[bytes] | None, seen: Seen | None
-    ) -> dict[str, Any]:
-        request = Request.from_event(event, blocks, seen)
-        with counted() as calls:
-            request.seen.calls = calls
-            response = answer(self.services, request)
+    def _handle(self, event: Mapping[str, Any], blocks: Iterable[bytes] | None, seen: Seen) -> dict[str, Any]:
+        with counted() as seen.calls:
+            response = answer(self.services, Request.from_event(event, blocks, seen))
         if self.settings.show_backend_calls:
-            text = f"dynamodb={calls['dynamodb']};s3={calls['s3']}"
+            text = f"dynamodb={seen.calls['dynamodb']};s3={seen.calls['s3']}"
             response.headers["X-CCR-Backend-Calls"] = text
         return response.to_event()

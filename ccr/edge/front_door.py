@@ -8,13 +8,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-import uvicorn
 
 from ccr.edge.application import Edge, key_values
 from ccr.edge.node import EdgeFunctions
@@ -25,7 +21,7 @@ from chalicelib.aws.clients import session
 from chalicelib.config import GATEWAY, Settings
 from chalicelib.endpoints.edge import known_to_the_edge
 from chalicelib.gateway.application import Watch, create_application
-from chalicelib.gateway.server import server_config
+from chalicelib.gateway.server import served, server_config
 from chalicelib.wiring import Deployment
 
 
@@ -57,17 +53,9 @@ def front_door(
 @contextmanager
 def function_url(deployment: Deployment, watch: Watch | None = None) -> Iterator[str]:
     """The registry function on a port of its own; who does not know the edge's secret is refused there."""
-    server = uvicorn.Server(server_config(create_application(deployment, watch)))
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    with served(listener, server_config(create_application(deployment, watch))):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @contextmanager

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-import uvicorn
 
 from chalicelib.config import SettingsError
 from chalicelib.gateway.application import Scope, Send
 from chalicelib.gateway.incoming import Receive
-from chalicelib.gateway.server import server_config
+from chalicelib.gateway.server import served, server_config
 from chalicelib.observation.prometheus import CONTENT_TYPE
 
 PATH = "/metrics"
@@ -54,14 +50,5 @@ def exposed(address: tuple[str, int] | None, text: Callable[[], str]) -> Iterato
         listener = socket.create_server(address, backlog=CONNECTIONS)
     except OSError as error:
         raise SettingsError(f"CCR_METRICS: cannot listen on {address[0]}:{address[1]}: {error}") from error
-    server = uvicorn.Server(server_config(Exposition(text), CONNECTIONS, drain_seconds=1))
-    with listener:
-        thread = threading.Thread(target=server.run, args=([listener],), name="metrics", daemon=True)
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        try:
-            yield f"http://{address[0]}:{listener.getsockname()[1]}{PATH}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with served(listener, server_config(Exposition(text), CONNECTIONS, drain_seconds=1)):
+        yield f"http://{address[0]}:{listener.getsockname()[1]}{PATH}"

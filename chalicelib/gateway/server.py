@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
@@ -33,6 +38,22 @@ def server_config(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds,
     )
+
+
+@contextmanager
+def served(listener: socket.socket, config: uvicorn.Config) -> Iterator[None]:
+    """In a thread, from when it answers until left."""
+    server = uvicorn.Server(config)
+    with listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def _affordable(connections: int) -> int:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from chalicelib.identity.refusals import Reason, RefusedError
 from chalicelib.management.services import answered, caller_of, moment, services_of
-from chalicelib.registry.migrations import Migrations, Progress
+from chalicelib.registry.migrations import Migrations, Progress, Schema
 
 router = Router()  # type: ignore[no-untyped-call]
 # Within what an edge waits for.
@@ -54,9 +54,9 @@ def run_migrations() -> Response[MigrationsOut]:
     def migrate() -> MigrationsOut:
         return _told(migrations, migrations.run(migrations.clock() + SECONDS))
 
-    # Nobody waits for their turn meanwhile.
+    # Nobody waits for their turn meanwhile; the answer is of what is done then.
     caller.later.append(migrate)
-    return answered(_told(migrations, migrations.progress()), status=201)
+    return answered(_told(migrations, Progress(Schema(), 0, is_complete=False, next_at=0)), status=201)
 
 
 def _told(migrations: Migrations, progress: Progress) -> MigrationsOut:

@@ -10,12 +10,11 @@ from typing import Final, Protocol
 
 from chalicelib.registry.emptying import ContentStore
 from chalicelib.registry.lifecycle_run import Lifecycle, Outcome
-from chalicelib.registry.policies import Policy, PolicyStore, repository_scope
+from chalicelib.registry.policies import DEPLOYMENT, Policy, PolicyStore, repository_scope
 from chalicelib.spec.reference import Repository
 
 _LOG: Final = logging.getLogger(__name__)
-# Where the last run stopped; no account has this name.
-_SCOPE: Final = "#"
+# Where the last run stopped.
 _KIND: Final = "lifecycle-round"
 # Of a place: it comes before whatever a name can have, so that `a` with all that it has is before `a-b`.
 _GAP: Final = " "
@@ -51,7 +50,7 @@ class LifecycleRounds:
         So is one that a round begins with and does not come to the end of: it keeps no other from its turn.
         """
         until = self.clock() + seconds
-        kept = self.policies.get(_SCOPE, _KIND)
+        kept = self.policies.get(DEPLOYMENT, _KIND)
         after = str(kept.document) if kept else ""
         seen = gone = left = 0
         for repository in self._repositories():
@@ -99,8 +98,8 @@ class LifecycleRounds:
         """What is kept then. Of two runs at once, one place is as good as the other."""
         if after == (before.document if before else ""):
             return before
-        policy = Policy(_SCOPE, _KIND, after, before.version + 1 if before else 1)
-        return policy if self.policies.put(policy) else self.policies.get(_SCOPE, _KIND)
+        policy = Policy(DEPLOYMENT, _KIND, after, before.version + 1 if before else 1)
+        return policy if self.policies.put(policy) else self.policies.get(DEPLOYMENT, _KIND)
 
 
 def _place(repository: Repository) -> str:

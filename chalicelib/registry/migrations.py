@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Final, Protocol
 
-from chalicelib.registry.policies import Policy, PolicyStore
+from chalicelib.registry.policies import DEPLOYMENT, Policy, PolicyStore
 from chalicelib.spec.errors import ErrorCode, RegistryError
 
 # As long as a function runs: until then, code of before the upgrade may still write rows of its own form.
 SETTLE_SECONDS: Final = 15 * 60
 _LOG: Final = logging.getLogger(__name__)
-# No account has this name.
-_SCOPE: Final = "#"
 _KIND: Final = "schema"
 
 
@@ -75,7 +73,7 @@ class SchemaStore:
 
     def read(self) -> Schema:
         """That of tables that no migration has seen, where there is no row."""
-        kept = self.policies.get(_SCOPE, _KIND)
+        kept = self.policies.get(DEPLOYMENT, _KIND)
         if kept is None:
             return Schema()
         # Later code may say more of it than this knows.
@@ -87,7 +85,7 @@ class SchemaStore:
         """False: somebody else went on meanwhile."""
         document = asdict(after)
         del document["version"]
-        return self.policies.put(Policy(_SCOPE, _KIND, document, before.version + 1))
+        return self.policies.put(Policy(DEPLOYMENT, _KIND, document, before.version + 1))
 
 
 @dataclass(slots=True)

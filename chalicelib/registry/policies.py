@@ -14,6 +14,8 @@ RETENTION: Final = "retention"
 SOFT_LIMIT: Final = "soft-limit"
 # What the last measurement has to say to those who push to a registry.
 SOFT_LIMIT_WARNING: Final = "soft-limit-warning"
+# The scope of what the deployment keeps for itself; no account has this name.
+DEPLOYMENT: Final = "#"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ import functools
 import json
 import re
 import shutil
-import threading
-import time
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,7 +15,6 @@ from typing import Any
 
 import boto3
 import pytest
-import uvicorn
 from botocore.config import Config
 from moto import mock_aws
 
@@ -31,7 +29,7 @@ from ccr.engines.process import EngineError
 from chalicelib.config import AWS as EMULATE_AWS
 from chalicelib.config import EDGE, FUNCTION, FUNCTION_URL, Settings
 from chalicelib.endpoints.edge import PROOF
-from chalicelib.gateway.server import server_config
+from chalicelib.gateway.server import served, server_config
 from chalicelib.wiring import Deployment
 from tests.cli.aws_in_process import aws_of
 from tests.cli.faulty_proxy import FaultyProxy, Passing, faulty_proxy
@@ -164,17 +162,9 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def served_by(application: Any) -> Iterator[str]:
-    server = uvicorn.Server(server_config(application))
-    thread = threading.Thread(target=server.run, daemon=True)
-    server.config.host, server.config.port = "127.0.0.1", 0
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    listener = socket.create_server(("127.0.0.1", 0))
+    with served(listener, server_config(application)):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_the_emulated_edge_refuses_a_large_body_but_not_early(edge: str) -> None:
