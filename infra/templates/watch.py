@@ -47,6 +47,13 @@ OWN: Final[dict[str, tuple[str, Metric, str, float, str]]] = {
         0,
         "what an account was charged was not what it stores; it has been put right",
     ),
+    "events-given-up": (
+        "tell",
+        catalogue.EVENTS_GIVEN_UP,
+        "Sum",
+        0,
+        "an event was not taken after all attempts: `ccr webhooks dead`, and `replay` when it is mended",
+    ),
     "quota-highest": (
         "reconcile",
         catalogue.QUOTA_HIGHEST,
@@ -186,6 +193,14 @@ def dashboard() -> dict[str, Any]:
                 _own("registry", catalogue.UPLOADS_OPENED, "Sum"),
                 _own("registry", catalogue.UPLOADS_CLOSED, "Sum"),
                 _own("collect", catalogue.UPLOADS_OPEN, "Maximum"),
+            ],
+        ),
+        _widget(
+            "events",
+            [
+                _own(name, one, "Sum")
+                for name in ("stream", "tell")
+                for one in (catalogue.DELIVERED, catalogue.DELIVERIES_FAILED, catalogue.EVENTS_GIVEN_UP)
             ],
         ),
         _widget(
