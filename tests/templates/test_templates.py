@@ -13,10 +13,11 @@ import pytest
 
 from chalicelib.aws.provision import EXPIRY
 from chalicelib.config import VARIABLES
-from infra.templates import tables
+from infra.templates import tables, watch
 from infra.templates.__main__ import documents
 from infra.templates.cloudformation import PARAMETERS, template
 from infra.templates.functions import FUNCTIONS
+from infra.templates.lambdas import schedules
 from infra.templates.names import logical
 from infra.templates.roles import statements
 from tests.templates.emulator import ROOT, TEMPLATE, tool, translated
@@ -167,6 +168,21 @@ def test_every_origin_that_the_edge_chooses_is_there() -> None:
     config = template()["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     origins = {(one.get("Fn::If") or [0, one])[1]["Id"] for one in config["Origins"]}
     assert set(re.findall(r"'(registry|management|gateway)'", text)) == origins - {"storage"}
+
+
+def test_a_schedule_that_stops_is_noticed_and_one_that_runs_is_not(plain: dict[str, Any]) -> None:
+    alarms = of_type(plain["Resources"], "AWS::CloudWatch::Alarm")
+    intervals = {name: watch.interval_minutes(expression) for name, expression in schedules().items()}
+    assert intervals == {"collect": 15, "lifecycle": 60, "reconcile": 360, "sweep": 1440, "tell": 1}
+    for name, minutes in intervals.items():
+        if minutes > watch.SILENT_MINUTES:
+            continue
+        alarm = alarms[logical(f"{name}-silent", "Alarm")]
+        assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+        assert alarm["Period"] >= minutes * 60
+        waits = alarm["Period"] * alarm["EvaluationPeriods"]
+        assert 3 * minutes * 60 <= waits <= (7 * 86400 if alarm["Period"] >= 3600 else 86400)
 
 
 @pytest.mark.parametrize("path", PARAMETER_FILES, ids=lambda path: path.stem)

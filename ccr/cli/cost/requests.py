@@ -143,6 +143,6 @@ SNAPSHOTS: Final = ("registry", "management")
 EDGE_MEMORY: Final = 128
 GATEWAY_CPUS: Final = 0.5
 GATEWAY_GB: Final = 1.0
-ALARMS: Final = 49
+ALARMS: Final = 52
 SECRETS: Final = 2
 GATEWAY_SECRETS: Final = 1
