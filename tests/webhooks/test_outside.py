@@ -87,6 +87,7 @@ def test_a_name_is_resolved_once_and_connected_to_as_it_was_checked(names: Names
         ({"loopback"}, "anything.example", "127.0.0.1", True),
         ({"loopback"}, "anything.example", "169.254.169.254", False),
         ({"loopback"}, "anything.example", "::1", True),
+        ({"loopback"}, "loopback", "10.0.0.1", False),
         (set(), "localhost", "127.0.0.1", False),
     ],
 )
