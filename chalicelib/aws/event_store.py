@@ -134,7 +134,7 @@ class DynamoQueues:
         table = self._tables.deliveries
         dead = Delete(table(f"{_DEAD}#{queue.target}", delivery.event.order), table.order.exists())
         row = delivery_model(self._tables, waiting_key(queue), Delivery(delivery.event))
-        return self._write(dead, Put(row), _filled(self._tables, queue, now))
+        return self._write(dead, Put(row), _filled(self._tables, queue, now, is_due=True))
 
     def waiting(self, target: str, limit: int) -> list[tuple[str, int, int, int]]:
         found = self._tables.queues.query(target, consistent_read=True, limit=limit)
@@ -169,9 +169,10 @@ class DynamoQueues:
         return [delivery_of(model) for model in found]
 
 
-def _filled(tables: Tables, queue: Queue, now: int) -> Update:
-    """One more waits; one that is empty is due at once."""
+def _filled(tables: Tables, queue: Queue, now: int, *, is_due: bool = False) -> Update:
+    """One more waits; one that is empty is due at once, and others where `is_due`."""
     table = tables.queues
     shard = _SHARDS[zlib.crc32(f"{queue.target}#{queue.lane}".encode()) % len(_SHARDS)]
-    actions = [table.pending.add(1), table.due.set(table.due | now), table.shard.set(shard)]
+    due = now if is_due else table.due | now
+    actions = [table.pending.add(1), table.due.set(due), table.shard.set(shard)]
     return Update(table(queue.target, queue.lane), actions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -151,6 +152,24 @@ def test_the_dead_are_delivered_again_with_their_ids(
         deployment.webhook_desk.replay(webhook, [order])
 
 
+def test_a_replay_waits_for_no_retry_of_its_lane(
+    deploy: Callable[..., Deployment], inbox: Inbox, clock: Clock
+) -> None:
+    """Who asks for it has mended the receiver, whose next retry may be ten hours off."""
+    deployment = deploy(webhook_retries=(1000,))
+    webhook, _ = hooked(deployment, inbox.url)
+    inbox.answers = [(503, {})] * 3
+    first = tell(deployment, clock)
+    deployment.rounds.run(30)
+    clock.advance(1201)
+    second = tell(deployment, clock)
+    deployment.rounds.run(30)
+    assert arrived(inbox) == [first, first, second]
+    assert deployment.webhook_desk.replay(webhook, [first, first]) == [first]
+    deployment.rounds.run(30)
+    assert arrived(inbox)[3:] == [first, second]
+
+
 def test_one_of_the_same_name_is_told_nothing_that_was_for_the_one_before(
     deployment: Deployment, inbox: Inbox, clock: Clock
 ) -> None:
@@ -186,6 +205,22 @@ def test_another_account_is_told_nothing(deployment: Deployment, inbox: Inbox, c
     assert arrived(inbox) == []
 
 
+def test_an_event_of_a_later_release_holds_up_nobody(
+    deployment: Deployment, inbox: Inbox, clock: Clock
+) -> None:
+    """As docs/upgrades.md has it: the release before may come back, whatever rows there are."""
+    hooked(deployment, inbox.url)
+    order = tell(deployment, clock)
+    table = deployment._tables.outbox
+    row = table.get(f"{ACCOUNT}/dev/app", order)
+    row.document = json.dumps({**json.loads(row.document), "type": "ccr.tag.praised", "praise": "much"})
+    row.save()
+    following = tell(deployment, clock)
+    deployment.rounds.run(30)
+    assert arrived(inbox) == [order, following]
+    assert json.loads(inbox.got[0][2])["type"] == "ccr.tag.praised"
+
+
 def test_a_disabled_webhook_gets_no_event(deployment: Deployment, inbox: Inbox, clock: Clock) -> None:
     webhook, _ = hooked(deployment, inbox.url, is_disabled=True)
     tell(deployment, clock)
@@ -207,6 +242,22 @@ def test_a_webhook_leads_nowhere_inside_unless_told(
     assert "not a public address" in strict.webhook_desk.try_out(strict.webhooks.of(ACCOUNT)[0], "")[1].error
     with pytest.raises(RefusedError, match="https"):
         hooked(deploy(webhook_http=False), inbox.url, "plain")
+
+
+def test_webhooks_that_are_made_at_once_are_no_more_either(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(WEBHOOKS_LIMIT - 1):
+        hooked(deployment, "https://receiver.example/", f"hook-{number}")
+    desk = deployment.webhook_desk
+    before = desk.of(ACCOUNT)
+    hooked(deployment, "https://receiver.example/", "another")
+    looked = iter([before])
+    store = deployment.webhooks
+    monkeypatch.setattr(store, "of", lambda account: next(looked, None) or type(store).of(store, account))
+    with pytest.raises(RefusedError, match=str(WEBHOOKS_LIMIT)):
+        hooked(deployment, "https://receiver.example/", "too-late")
+    assert len(desk.of(ACCOUNT)) == WEBHOOKS_LIMIT
 
 
 def test_an_account_has_so_many_webhooks_and_no_more(deployment: Deployment) -> None:
