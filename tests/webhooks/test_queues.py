@@ -106,6 +106,30 @@ def test_an_account_whose_receivers_all_hang_keeps_no_other_waiting(
         own.pool.shutdown()
 
 
+def test_a_slow_receiver_keeps_the_stream_for_seconds_and_not_for_minutes(
+    deployment: Deployment, clock: Clock
+) -> None:
+    """The batches of the stream come one after the other, and other accounts' events are in the next."""
+    sent: list[str] = []
+
+    def post(_url: str, headers: Mapping[str, str], _body: bytes) -> int:
+        sent.append(headers["webhook-id"])
+        clock.advance(9)
+        return 204
+
+    courier = replace(
+        deployment.rounds.courier, target=Targets(replace(deployment.webhook_target, post=post))
+    )
+    deployment.rounds = replace(deployment.rounds, courier=courier)
+    hooked(deployment, "https://receiver.example/")
+    orders = [tell(deployment, clock) for _ in range(4)]
+    keys = [{"lane": {"S": f"{ACCOUNT}/dev/app"}, "order": {"S": order}} for order in orders]
+    deployment.tell({"Records": [{"eventName": "INSERT", "dynamodb": {"Keys": one}} for one in keys]}, 60)
+    assert sent == orders[:2]
+    deployment.tell_all(120)
+    assert sent == orders
+
+
 def test_each_owner_has_its_turn() -> None:
     assert in_turns(["a1", "a2", "a3", "b1", "c1", "b2"], lambda one: one[0]) == [
         "a1", "b1", "c1", "a2", "b2", "a3",
