@@ -122,6 +122,8 @@ ACCOUNTS_LIMIT: Final = 1_000_000
 _LOG: Final = logging.getLogger(__name__)
 # For the attempt that is under way.
 STREAM_RESERVE_SECONDS: Final = 20
+# The next batch of the stream waits for this one, with other accounts' events in it.
+STREAM_SECONDS: Final = 10
 # Others wait for the turn of a request of the management API.
 TEST_SECONDS: Final = 3.0
 # What this code knows: how many migrations `migrations` has.
@@ -470,8 +472,9 @@ class Deployment:
         return Rounds(drainer, courier, self.queues, self.clock)
 
     def tell(self, event: Mapping[str, Any], seconds: float) -> Told:
-        """Answer one event of the outbox's stream: its lanes are drained, and what is due is delivered.
+        """Answer one event of the outbox's stream: its lanes are drained, and what is new is delivered.
 
+        What takes longer than `STREAM_SECONDS` goes on in `tell_all`, within a minute.
         https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
         """
         self.guard.check()
@@ -482,7 +485,7 @@ class Deployment:
                 lane, order = key["lane"]["S"], key["order"]["S"]
                 newest[lane] = max(newest.get(lane, ""), order)
         if newest:
-            self.rounds.run(seconds - STREAM_RESERVE_SECONDS, list(newest.items()))
+            self.rounds.run(min(seconds - STREAM_RESERVE_SECONDS, STREAM_SECONDS), list(newest.items()))
         return self.rounds.courier.tally.take()
 
     def tell_all(self, seconds: float) -> Told:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Final
 
 from pynamodb.exceptions import UpdateError
@@ -16,12 +15,15 @@ from chalicelib.aws.keys import SHARDS
 from chalicelib.aws.tables import Tables
 from chalicelib.aws.transactions import Delete, DynamoTransactions, Item, Put, Update
 from chalicelib.events.stores import DEAD_SECONDS, DONE_SECONDS, Delivery, Queue
+from chalicelib.events.turns import in_turns
 from chalicelib.spec.cloud_events import Event, event_from
 
 _DONE: Final = "done"
 _DEAD: Final = "dead"
 # Of the index of queues: each is a query of every look, and there are few queues.
 _SHARDS: Final = SHARDS[:4]
+# Rows of a shard, of keys alone: as far as it is seen whose turn it is.
+_LOOKED_AT: Final = 10_000
 
 
 class DynamoOutbox:
@@ -66,8 +68,9 @@ class DynamoQueues:
     def due(self, now: int, limit: int) -> list[Queue]:
         table = self._tables.queues
         is_due = table.due <= now
-        found = (model for shard in _SHARDS for model in table.by_due.query(shard, is_due, limit=limit))
-        return [Queue(model.target, model.lane) for model in islice(found, limit)]
+        found = [one for shard in _SHARDS for one in table.by_due.query(shard, is_due, limit=_LOOKED_AT)]
+        found.sort(key=lambda one: int(one.due))
+        return [Queue(one.target, one.lane) for one in in_turns(found, lambda one: one.target)[:limit]]
 
     def take(self, queue: Queue, writer: str, now: int, until: int) -> int | None:
         table, model = self._tables.queues, self._tables.queues(queue.target, queue.lane)
@@ -131,7 +134,7 @@ class DynamoQueues:
         table = self._tables.deliveries
         dead = Delete(table(f"{_DEAD}#{queue.target}", delivery.event.order), table.order.exists())
         row = delivery_model(self._tables, waiting_key(queue), Delivery(delivery.event))
-        return self._write(dead, Put(row), _filled(self._tables, queue, now))
+        return self._write(dead, Put(row), _filled(self._tables, queue, now, is_due=True))
 
     def waiting(self, target: str, limit: int) -> list[tuple[str, int, int, int]]:
         found = self._tables.queues.query(target, consistent_read=True, limit=limit)
@@ -166,9 +169,10 @@ class DynamoQueues:
         return [delivery_of(model) for model in found]
 
 
-def _filled(tables: Tables, queue: Queue, now: int) -> Update:
-    """One more waits; one that is empty is due at once."""
+def _filled(tables: Tables, queue: Queue, now: int, *, is_due: bool = False) -> Update:
+    """One more waits; one that is empty is due at once, and others where `is_due`."""
     table = tables.queues
     shard = _SHARDS[zlib.crc32(f"{queue.target}#{queue.lane}".encode()) % len(_SHARDS)]
-    actions = [table.pending.add(1), table.due.set(table.due | now), table.shard.set(shard)]
+    due = now if is_due else table.due | now
+    actions = [table.pending.add(1), table.due.set(due), table.shard.set(shard)]
     return Update(table(queue.target, queue.lane), actions)

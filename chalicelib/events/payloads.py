@@ -25,14 +25,14 @@ _DELETES: Final = (
     EventType.TAG_DELETED,
     EventType.TAG_EXPIRED,
 )
-_HARBOR_TYPES: Final = {
+_HARBOR_TYPES: Final[dict[str, str]] = {
     **dict.fromkeys(_PUSHES, "PUSH_ARTIFACT"),
     **dict.fromkeys(_DELETES, "DELETE_ARTIFACT"),
     EventType.MANIFEST_PULLED: "PULL_ARTIFACT",
     EventType.QUOTA_REACHED: "QUOTA_WARNING",
     EventType.WEBHOOK_TEST: "PUSH_ARTIFACT",
 }
-_ACTIONS: Final = {
+_ACTIONS: Final[dict[str, str]] = {
     **dict.fromkeys(_PUSHES, "push"),
     **dict.fromkeys((*_DELETES, EventType.BLOB_DELETED), "delete"),
     EventType.MANIFEST_PULLED: "pull",

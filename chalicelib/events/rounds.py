@@ -12,8 +12,10 @@ from typing import Final
 from chalicelib.events.courier import Courier
 from chalicelib.events.drain import Drainer
 from chalicelib.events.stores import Queue, Queues
+from chalicelib.events.turns import in_turns
 
-AT_ONCE: Final = 16
+# Many more than one account may have webhooks: those of one that all hang leave enough for the others.
+AT_ONCE: Final = 128
 DUE_LIMIT: Final = 500
 _LOG: Final = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Rounds:
         for queue in dict.fromkeys([*filled, *due]):
             by_target.setdefault(queue.target, []).append(queue)
         with self._lock:
-            free = [target for target in by_target if target not in self._busy]
+            free = in_turns((target for target in by_target if target not in self._busy), _account)
             self._busy.update(free)
         return [self.pool.submit(self._deliver, target, by_target[target], until) for target in free]
 
@@ -76,3 +78,7 @@ class Rounds:
                 continue
             if outcome is not None and outcome.is_unreachable:
                 return
+
+
+def _account(target: str) -> str:
+    return target.partition("/")[0]

@@ -50,9 +50,13 @@ class WebhookKeys:
         return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
     def headers(self, webhook: Webhook, message: str, at: int, body: bytes) -> dict[str, str]:
-        """One signature for each secret that is in force at `at` (epoch seconds). Raises LostKeyError."""
-        living = [one for one in webhook.secrets if one.expires is None or one.expires > at]
-        signatures = [_signature(self.secret(webhook, one), message, at, body) for one in living]
+        """One signature for each secret that is in force at `at` (epoch seconds).
+
+        One before the current that cannot be derived any more is left out. Raises LostKeyError.
+        """
+        current, *before = webhook.secrets
+        living = [one for one in before if (one.expires or 0) > at and one.key_id in self._keys]
+        signatures = [_signature(self.secret(webhook, one), message, at, body) for one in (current, *living)]
         return {
             "webhook-id": message,
             "webhook-timestamp": str(at),

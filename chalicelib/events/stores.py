@@ -91,7 +91,10 @@ class Queues(Protocol):
     """`writer` names who has a queue for now: what another has taken meanwhile is refused (False)."""
 
     def due(self, now: int, limit: int) -> list[Queue]:
-        """Those that nobody has and whose time has come, in any order; about a second behind on AWS."""
+        """Those whose time has come, each target in its turn; about a second behind on AWS.
+
+        However many of one target are due, those of others are among them.
+        """
         ...
 
     def take(self, queue: Queue, writer: str, now: int, until: int) -> int | None:
@@ -130,7 +133,7 @@ class Queues(Protocol):
     def dead(self, target: str, before: str, limit: int) -> list[Delivery]: ...
     def dead_one(self, target: str, order: str) -> Delivery | None: ...
     def revive(self, queue: Queue, delivery: Delivery, now: int) -> bool:
-        """From among the dead back into its queue."""
+        """From among the dead back into its queue, which is due at once."""
         ...
 
     def waiting(self, target: str, limit: int) -> list[tuple[str, int, int, int]]:

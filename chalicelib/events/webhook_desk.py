@@ -56,8 +56,7 @@ class WebhookDesk:
 
     def create(self, account: str, name: str, change: Change, actor: str) -> tuple[Webhook, str]:
         """A webhook and its secret, which is not to be had again. Raises RefusedError (INVALID, CONFLICT)."""
-        if len(self.store.of(account)) >= WEBHOOKS_LIMIT:
-            raise RefusedError(Reason.CONFLICT, f"an account has {WEBHOOKS_LIMIT} webhooks at the most")
+        self._check_room(account, WEBHOOKS_LIMIT - 1)
         made = Webhook(
             account=account,
             name=check_name("webhook", name),
@@ -70,6 +69,7 @@ class WebhookDesk:
         made = self._checked(replace(made, format=CLOUDEVENTS), change)
         if not self.store.put(made):
             raise RefusedError(Reason.CONFLICT, f"there is a webhook {name!r} already: choose another name")
+        self._check_room(account, WEBHOOKS_LIMIT, made)
         return made, self.keys.shown(made)
 
     def change(self, before: Webhook, change: Change) -> Webhook:
@@ -117,7 +117,7 @@ class WebhookDesk:
     def replay(self, webhook: Webhook, orders: list[str]) -> list[str]:
         """Those of the dead that wait again, with their ids as they were. Raises RefusedError (NOT_FOUND)."""
         revived = []
-        for order in orders:
+        for order in sorted(set(orders)):
             found = self.queues.dead_one(webhook.key, order)
             if found is None:
                 raise not_found("dead delivery", order)
@@ -125,6 +125,16 @@ class WebhookDesk:
             if self.queues.revive(queue, found, int(self.clock())):
                 revived.append(order)
         return revived
+
+    def _check_room(self, account: str, most: int, made: Webhook | None = None) -> None:
+        """Of `made` too, which goes again: others may have been made since it was first looked.
+
+        The events of an account with 50 would fit into no transaction. Raises RefusedError (CONFLICT).
+        """
+        if len(self.store.of(account)) > most:
+            if made is not None:
+                self.store.remove(made)
+            raise RefusedError(Reason.CONFLICT, f"an account has {WEBHOOKS_LIMIT} webhooks at the most")
 
     def _put(self, after: Webhook) -> Webhook:
         if not self.store.put(after):

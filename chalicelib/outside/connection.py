@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from http.client import HTTPConnection, HTTPSConnection
-from typing import Final
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, LineTooLong
+from typing import Any, Final
 from urllib.parse import SplitResult
 
 # Of protocols of the IETF; two addresses in it count as global.
 _PROTOCOLS: Final = ipaddress.IPv4Network("192.0.0.0/24")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# http.client takes a hundred lines of 64 KiB, which are 50 MB once they are parsed.
+HEAD_LIMIT: Final = 64 * 1024
 
 
 class PrivateAddressError(OSError):
@@ -31,7 +33,8 @@ def connected(
     """Connect to the host of a URL within `seconds`, in which all else has to be done too.
 
     A time-out of a socket is for each of its reads, and a byte every second would never end. `allows`: of
-    an address that is not public, whether it is allowed all the same. Raises OSError, PrivateAddressError.
+    an address that is not public, whether it is allowed all the same. An answer whose status and headers are
+    more than `HEAD_LIMIT` bytes is none. Raises OSError, PrivateAddressError.
     """
     is_secure, host = parts.scheme == "https", parts.hostname or ""
     port = parts.port or (443 if is_secure else 80)
@@ -45,9 +48,38 @@ def connected(
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
             connection = (HTTPSConnection if is_secure else HTTPConnection)(host, port)
-            connection.sock = sock
+            connection.sock, connection.response_class = sock, _Response
             with closing(connection):
                 yield connection
+
+
+class _Head:
+    """A file as HTTPResponse reads status and headers from it: line by line."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._left = file, HEAD_LIMIT
+        self.close = file.close
+
+    def readline(self, limit: int) -> bytes:
+        """Raises LineTooLong."""
+        line: bytes = self._file.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise LineTooLong("head")
+        return line
+
+
+class _Response(HTTPResponse):
+    def begin(self) -> None:
+        whole: Any = self.fp
+        head: Any = _Head(whole)
+        self.fp = head
+        try:
+            super().begin()
+        finally:
+            # None where there is no more to read.
+            if self.fp is head:
+                self.fp = whole
 
 
 def _addresses(host: str, port: int, seconds: float, allows: Callable[[str], bool]) -> list[str]:

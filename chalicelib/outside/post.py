@@ -55,7 +55,9 @@ class Outside:
         host = (parts.hostname or "").lower()
 
         def allows(address: str) -> bool:
-            return host in self.inside or (LOOPBACK in self.inside and is_loopback(address))
+            if is_loopback(address) and LOOPBACK in self.inside:
+                return True
+            return host in self.inside and host != LOOPBACK
 
         target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
         try:

@@ -6,6 +6,8 @@ import cf from 'cloudfront';
 const crypto = require('crypto');
 
 const UPLOAD = /^\/s\/([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\/v2\/([a-z0-9._\/-]{1,255})\/blobs\/uploads\/([0-9a-f]{32})$/;
+// What a realm can name, as endpoints/authenticate.py has it.
+const HOST = /^([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?$/;
 const SHA256 = /^sha256:([0-9a-f]{64})$/;
 // An event of a function URL holds 6,291,456 bytes after base64.
 const FUNCTION_BYTES = 4718592;
@@ -89,8 +91,12 @@ function login(request, settings) {
     if (words[0] && !(isBearer && expired(words[1] || ''))) {
         return null;
     }
+    const host = header(request, 'host');
+    if (!settings.url && !HOST.test(host)) {
+        return null;
+    }
     const asked = [
-        ['realm', (settings.url || scheme(request) + '://' + header(request, 'host')) + '/token'],
+        ['realm', (settings.url || scheme(request) + '://' + host) + '/token'],
         ['service', settings.service],
         ['scope', scope(request)],
         ['error', isBearer ? 'invalid_token' : ''],

@@ -275,6 +275,49 @@ def test_what_answers_suffer_is_named_with_its_remedy(
     assert mend in found[check]["mend"]
 
 
+def authorised(spy: FaultyProxy) -> list[str]:
+    return [one.path for one in spy.asked if any(name == "Authorization" for name, _ in one.headers)]
+
+
+def test_no_spelling_of_the_realm_sends_the_secret_to_another_host(
+    patient: Terminal, proxy: FaultyProxy, served: RegistryProcess
+) -> None:
+    """`requests` asks the host before the backslash, `urlsplit` says the one behind it."""
+    with faulty_proxy(served.host) as spy:
+        spy.back = says(401, {})
+        hosts = f"{spy.url}\\@{proxy.url.partition('://')[2]}"
+        proxy.back = realm(f'Bearer realm="{hosts}/token",service="ccr"')
+        _, found = examined(patient, "--check", "login")
+        assert spy.asked
+        assert authorised(spy) == []
+    assert found["challenge"]["result"] == "warning"
+    assert "the secret is not sent there" in found["login"]["seen"]
+
+
+def test_an_upload_that_goes_on_elsewhere_does_not_take_the_token_along(
+    patient: Terminal, proxy: FaultyProxy, served: RegistryProcess
+) -> None:
+    with faulty_proxy(served.host) as spy:
+        there = location(lambda _: f"{spy.url}/v2/doctors/app/blobs/uploads/x", "uploads/", method="PATCH")
+        proxy.back = there
+        _, found = examined(patient, "--repository", REPOSITORY, "--check", "push-chunks")
+        assert authorised(spy) == []
+    assert found["push-chunks"]["result"] == "wrong"
+    assert "leads to 127.0.0.1" in found["push-chunks"]["seen"]
+
+
+def test_an_answer_without_end_is_not_read_to_it(
+    patient: Terminal, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "ANSWER_LIMIT", 10_000)
+    proxy.back = only(says(200, {"paths": "x" * 20_000}), "openapi")
+    _, found = examined(patient, "--check", "version")
+    assert "sends more than 10000 bytes" in found["version"]["seen"]
+    monkeypatch.setattr(wire, "ANSWER_SECONDS", -1.0)
+    _, found = examined(patient, "--check", "reachable")
+    assert found["reachable"]["result"] == "wrong"
+
+
 WARNINGS: dict[str, tuple[Fault, str, str, str]] = {
     "clock": (skewed(90), "clock", "ahead of this machine", "NTP"),
     "no version": (without("Docker-Distribution-API-Version"), "token", "missing", "let it pass"),

@@ -26,6 +26,14 @@ from tests.edge.events import (
     upload_path,
 )
 
+STRANGE_HOSTS = (
+    'registry.test"',
+    'registry.test",service="x',
+    "registry.test/x",
+    "a b",
+    "user@registry.test",
+    "",
+)
 FIVE_GIB = 5 * 1024**3
 # As many bytes as an event of a function URL has room for.
 FUNCTION_LIMIT = 6_291_456 * 3 // 4
@@ -258,3 +266,18 @@ def test_the_management_api_is_a_function_of_its_own(functions: EdgeFunctions) -
         ("/apis", "registry"),
     ):
         assert functions.call("viewer-request", event("GET", path)).origin == origin
+
+
+@pytest.mark.parametrize("host", STRANGE_HOSTS)
+def test_a_host_that_no_realm_can_name_is_the_registrys_to_refuse(
+    functions: EdgeFunctions, host: str
+) -> None:
+    outcome = functions.call("viewer-request", event("GET", "/v2/", headers={"host": host}))
+    assert "statusCode" not in outcome.result
+    assert outcome.origin == "registry"
+
+
+@pytest.mark.parametrize("host", ["registry.test:8443", "[2001:db8::1]:8443", "10.0.0.1"])
+def test_any_other_host_is_the_realms(functions: EdgeFunctions, host: str) -> None:
+    answer = called(functions, event("GET", "/v2/", headers={"host": host}))
+    assert f'realm="https://{host}/token"' in answer["headers"]["www-authenticate"]["value"]

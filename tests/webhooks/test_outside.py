@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -86,6 +87,7 @@ def test_a_name_is_resolved_once_and_connected_to_as_it_was_checked(names: Names
         ({"loopback"}, "anything.example", "127.0.0.1", True),
         ({"loopback"}, "anything.example", "169.254.169.254", False),
         ({"loopback"}, "anything.example", "::1", True),
+        ({"loopback"}, "loopback", "10.0.0.1", False),
         (set(), "localhost", "127.0.0.1", False),
     ],
 )
@@ -163,6 +165,21 @@ def test_no_more_of_an_answer_is_read_than_its_limit() -> None:
     port = answering(head + b"x" * (2 * ANSWER_LIMIT), pause=0)
     outside = Outside(allows_http=True, inside={"loopback"}, seconds=5)
     assert outside.post(f"http://127.0.0.1:{port}/", {}, b"x") == 200
+
+
+def test_headers_without_end_are_not_kept() -> None:
+    """One account has 20 webhooks, and what tells them has 1 GB for everybody's."""
+    lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 65_000) for number in range(90))
+    outside = Outside(allows_http=True, inside={"loopback"}, seconds=5)
+    endless = b"\r\n" + b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000
+    for start, head in ((b"HTTP/1.1 200 OK\r\n", lines), (b"HTTP/1.1 100 Continue\r\n", endless)):
+        port = answering(start + head + b"\r\n", pause=0)
+        tracemalloc.start()
+        with pytest.raises(OSError, match="does not speak HTTP"):
+            outside.post(f"http://127.0.0.1:{port}/", {}, b"x")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2_000_000
 
 
 def test_what_is_no_http_is_an_error_of_the_connection() -> None:

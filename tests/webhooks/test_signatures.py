@@ -100,6 +100,18 @@ def test_a_secret_outlives_its_key_by_the_keys_that_are_still_there(
     Verifier(new).verify(inbox.got[1][2], inbox.got[1][1])
 
 
+def test_a_key_that_goes_within_the_overlap_takes_the_old_secret_alone(
+    deploy: Callable[..., Deployment], inbox: Inbox, clock: Clock
+) -> None:
+    clock.now = time.time()
+    before, _ = hooked(deploy(token_keys=KEYS[:1]), inbox.url)
+    _, new = deploy(token_keys=KEYS[::-1]).webhook_desk.rotate(before, 3600)
+    assert tried(deploy(token_keys=KEYS[1:])) == ""
+    ((_, headers, body),) = inbox.got
+    Verifier(new).verify(body, headers)
+    assert len(headers["webhook-signature"].split()) == 1
+
+
 def test_other_formats_carry_a_token_that_is_not_the_secret(deployment: Deployment, inbox: Inbox) -> None:
     webhook, secret = hooked(deployment, inbox.url, format="harbor")
     assert tried(deployment) == ""

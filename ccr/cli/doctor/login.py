@@ -9,12 +9,11 @@ import requests
 
 from ccr.cli.doctor.findings import Check, Finding, ok, skipped, warning, wrong
 from ccr.cli.doctor.visit import NOT_LOGGED_IN, Visit, codes, envelope, parameters, said
-from ccr.cli.doctor.wire import addresses
+from ccr.cli.doctor.wire import DEFAULT_PORTS, addresses, origin
 
 RENAMED: Final = ("x-amzn-remapped-www-authenticate", "x-ccr-challenge")
 # A token that nobody signed; its claims are no reason for the edge to answer itself.
 _FORGED: Final = "e30.e30.doctor"
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _EDGE: Final = "on AWS the edge answers it: deploy infra/edge (viewer-request), and use the public name"
 _ORIGIN_RESPONSE: Final = (
     "the distribution lacks infra/edge/origin-response.js at origin-response, which gives the header its "
@@ -63,28 +62,22 @@ def _judged(visit: Visit, header: str) -> Finding:
         return wrong(
             f"{header[:200]!r} names no realm and service of Bearer", "something rewrites it: let it pass"
         )
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         return wrong(f"the realm {realm} is no URL", _PUBLIC_URL)
     if visit.is_secure and parts.scheme == "http":
         return wrong(
             f"the realm {realm} is http where the registry is https: secrets would go in clear text",
             _PUBLIC_URL,
         )
-    addresses(parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme])
+    addresses(parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme])
     answer = visit.wire.ask("GET", realm, params={"service": service})
     if answer.status_code != 401:
         return wrong(
             f"the realm {realm} answers {answer.status_code} without a credential, not 401", _PUBLIC_URL
         )
-    if not _is_own(visit, realm):
+    if origin(realm) != origin(visit.url):
         return warning(f"the realm {realm} is at another host than {visit.url}", _PUBLIC_URL)
     return ok(f"realm {realm}, service {service}")
-
-
-def _is_own(visit: Visit, realm: str) -> bool:
-    parts = urlsplit(realm)
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    return (parts.hostname, port) == (visit.host.lower(), visit.port)
 
 
 def passed_on(visit: Visit) -> Finding:
@@ -114,7 +107,7 @@ def login(visit: Visit) -> Finding:
     if visit.connection is None:
         return skipped(NOT_LOGGED_IN)
     realm = visit.challenge["realm"]
-    if not _is_own(visit, realm):
+    if origin(realm) != origin(visit.url):
         return skipped(f"the realm {realm} is another host: the secret is not sent there")
     scope = {"scope": f"repository:{visit.repository}:pull,push,delete"} if visit.repository else {}
     asked = {"service": visit.challenge["service"], "account": visit.connection.username, **scope}

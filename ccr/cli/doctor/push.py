@@ -13,6 +13,7 @@ import requests
 from ccr.cli.api import Api
 from ccr.cli.doctor.findings import Check, Finding, ok, skipped, warning, wrong
 from ccr.cli.doctor.visit import NO_REPOSITORY, Visit, codes, said
+from ccr.cli.doctor.wire import origin
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.transfer.content import digest_of
 from ccr.cli.transfer.manifests import OCI_IMAGE
@@ -54,7 +55,10 @@ def chunks(visit: Visit) -> Finding:
         )
         if answer.status_code != 202 or "Location" not in answer.headers:
             return wrong(f"PATCH of bytes {first} on is answered {said(answer)}", _refused(answer))
-        location = urljoin(location, answer.headers["Location"])
+        following = _led(visit, location, answer)
+        if isinstance(following, Finding):
+            return following
+        location = following
     return _published(visit, _close(visit, location, content, b""), content, "PATCH, PATCH, PUT")
 
 
@@ -150,10 +154,15 @@ def _open(visit: Visit, agent: dict[str, str]) -> str | Finding:
         return skipped("the deployment refuses clients that send a layer in one request (CCR_REFUSE_STREAMS)")
     if answer.status_code != 202:
         return wrong(f"an upload is answered {said(answer)}", _refused(answer))
-    location = urljoin(answer.url, answer.headers.get("Location", ""))
-    if urlsplit(location)[:2] != urlsplit(visit.url)[:2]:
+    return _led(visit, answer.url, answer)
+
+
+def _led(visit: Visit, url: str, answer: requests.Response) -> str | Finding:
+    """Where the upload goes on: at the registry itself, or the token would go to somebody else."""
+    location = urljoin(url, answer.headers.get("Location", ""))
+    if origin(location) != origin(visit.url):
         return wrong(
-            f"an upload leads to {urlsplit(location).netloc}, which clients do not follow",
+            f"an upload leads to {origin(location)[1]}, which clients do not follow",
             "have the proxy leave Location as it is",
         )
     return location

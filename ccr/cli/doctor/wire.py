@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
@@ -17,6 +18,10 @@ from ccr.cli.api import USER_AGENT, is_no_tls
 
 # To connect, and between two pieces of an answer.
 SECONDS: Final = (5, 30)
+# Of a whole answer, whoever answers: its seconds, and its bytes once they are decoded.
+ANSWER_SECONDS: Final = 60.0
+ANSWER_LIMIT: Final = 8 * 1024 * 1024
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 HELD_BACK_SECONDS: Final = 2.0
 _BLOCK: Final = bytes(64 * 1024)
 
@@ -41,8 +46,9 @@ class Wire:
     def ask(self, method: str, url: str, **options: Any) -> requests.Response:
         """Raises BrokenError."""
         host = urlsplit(url).netloc
+        asked: dict[str, Any] = {"timeout": SECONDS, "allow_redirects": False, "stream": True, **options}
         try:
-            return self._session.request(method, url, timeout=SECONDS, allow_redirects=False, **options)
+            return _read(host, self._session.request(method, url, **asked))
         except requests.exceptions.SSLError as error:
             raise tls_broken(host, error) from error
         except requests.exceptions.ConnectTimeout as error:
@@ -60,6 +66,15 @@ class Wire:
             raise BrokenError(
                 f"{host} does not speak HTTP: {type(error).__name__}", "check the URL"
             ) from error
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port that a request goes to. Raises ValueError.
+
+    As requests reads it, which asks what stands before a backslash; urlsplit takes what is behind it.
+    """
+    parts = urlsplit(requests.Request("GET", url).prepare().url or "")
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or DEFAULT_PORTS[parts.scheme]
 
 
 def addresses(host: str, port: int) -> list[str]:
@@ -118,7 +133,7 @@ def announced(
         if answer is None:
             _send(connection, length)
             answer = connection.getresponse()
-        return answer.status, answer.read(), is_early
+        return answer.status, answer.read(ANSWER_LIMIT), is_early
     except ssl.SSLError as error:
         raise tls_broken(parts.netloc, error) from error
     except (OSError, HTTPException) as error:
@@ -141,13 +156,28 @@ def unchanged(
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
         told = {name.lower(): value for name, value in answer.getheaders()}
-        return answer.status, told, answer.read()
+        return answer.status, told, answer.read(ANSWER_LIMIT)
     except ssl.SSLError as error:
         raise tls_broken(parts.netloc, error) from error
     except (OSError, HTTPException) as error:
         raise _not_connected(parts.netloc, error) from error
     finally:
         connection.close()
+
+
+def _read(host: str, answer: requests.Response) -> requests.Response:
+    """With its body, which has an end. Raises BrokenError."""
+    end, content = time.monotonic() + ANSWER_SECONDS, bytearray()
+    with answer:
+        for piece in answer.iter_content(len(_BLOCK)):
+            content += piece
+            if len(content) > ANSWER_LIMIT or time.monotonic() > end:
+                raise BrokenError(
+                    f"{host} sends more than {ANSWER_LIMIT} bytes, or for more than {ANSWER_SECONDS:.0f} s",
+                    f"what answers is no registry: check the URL, and what stands before {host}",
+                )
+    answer._content = bytes(content)  # noqa: SLF001 - as `content` keeps what it has read itself
+    return answer
 
 
 def _connection(parts: SplitResult) -> HTTPConnection:
