@@ -37,10 +37,11 @@ from ccr.state import (
 from chalicelib.config import AWS, EDGE, FUNCTION, GATEWAY, ProcessSettings, Settings, SettingsError, Variable
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import CONNECTIONS, server_config
+from chalicelib.identity.administrators import ADMINISTRATOR, Administrators
 from chalicelib.jobs import JOBS, told
 from chalicelib.observation.processes import ProcessWatch
 from chalicelib.watching import watching
-from chalicelib.wiring import ADMINISTRATOR, Deployment
+from chalicelib.wiring import Deployment
 
 ENGINE_SETS: Final = ("embedded", "real")
 TABLES: Final = {"embedded": ministack.TABLES, "real": dynamodb_local.TABLES}
@@ -124,7 +125,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
             deployment.prepare()
             if place.engines == "real" and "CCR_DYNAMODB_ENDPOINT" in running:
                 answer_after_commit(deployment.dynamodb)
-            password = set_administrator(deployment, environ.get("CCR_ADMIN_PASSWORD", ""))
+            password = set_administrator(deployment.administrators, environ.get("CCR_ADMIN_PASSWORD", ""))
             text = banner(_address(place, listener), place, password, deployment.settings, metrics)
             with (
                 _scheduled(deployment, place.collect_seconds, watch),
@@ -219,16 +220,12 @@ def registry_environment(
     return told
 
 
-def set_administrator(deployment: Deployment, password: str) -> str:
-    """Set the password that was asked for, or make one the first time; return the one made."""
-    if password:
-        deployment.set_admin(password)
-        return ""
-    if deployment.has_admin():
-        return ""
-    made = secrets.token_urlsafe(18)
-    deployment.set_admin(made)
-    return made
+def set_administrator(administrators: Administrators, password: str) -> str:
+    """Set the password that was asked for, or make one the first time; the one made, to be shown."""
+    if not password:
+        return administrators.make()
+    administrators.put(password)
+    return ""
 
 
 def banner(url: str, place: Place, password: str, settings: Settings, metrics: str = "") -> str:

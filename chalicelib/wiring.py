@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import math
-import random
-import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -31,7 +28,7 @@ from chalicelib.aws.clients import (
 )
 from chalicelib.aws.content_store import DynamoContentStore
 from chalicelib.aws.credential_store import DynamoCredentialStore
-from chalicelib.aws.event_rows import new_order
+from chalicelib.aws.event_rows import new_order, newest_of
 from chalicelib.aws.event_store import DynamoOutbox, DynamoQueues
 from chalicelib.aws.idempotency_store import DynamoAnswerStore
 from chalicelib.aws.lifecycle_store import DynamoLifecycleStore
@@ -58,15 +55,14 @@ from chalicelib.endpoints.dispatch import answer
 from chalicelib.endpoints.event import Request
 from chalicelib.endpoints.services import Services
 from chalicelib.events.pulls import PullEvents
+from chalicelib.identity.administrators import ADMINISTRATOR, Administrators
 from chalicelib.identity.audit import Record
 from chalicelib.identity.capability import Capabilities, capability_keys, derive_key
 from chalicelib.identity.credential_desk import CredentialDesk
-from chalicelib.identity.credentials import administrator, rotated
 from chalicelib.identity.oidc import IdTokenVerifier
 from chalicelib.identity.opening import Opening
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.identity.revocations import Revocations
-from chalicelib.identity.secret import hash_secret, matches
 from chalicelib.identity.sign_in import SignIn
 from chalicelib.identity.tenancy import FREE_BYTES, Registry, Tenancy
 from chalicelib.identity.tokens import Tokens
@@ -84,7 +80,7 @@ from chalicelib.registry.manifests import Manifests
 from chalicelib.registry.migrations import SchemaGuard, SchemaStore
 from chalicelib.registry.promotion import Promotion
 from chalicelib.registry.quota import Quota
-from chalicelib.registry.reconcile import Drift, Reconciliation
+from chalicelib.registry.reconcile import Drift, Reconciliation, in_turn
 from chalicelib.registry.removed_policies import RemovedPolicies
 from chalicelib.registry.retention import Retention
 from chalicelib.registry.soft_limits import SoftLimits
@@ -109,7 +105,6 @@ if TYPE_CHECKING:
     from chalicelib.registry.sweep import Sweep, SweepReport
     from chalicelib.registry.verification import Verifier
 
-ADMINISTRATOR: Final = "admin"
 UPLOADS_AT_ONCE: Final = 6
 # To save what was verified, and for a slow call before that.
 VERIFIER_RESERVE_SECONDS: Final = 60
@@ -119,7 +114,6 @@ COLLECTOR: Final = Actor("collector")
 # For the account that is being reconciled when it is late.
 RECONCILE_RESERVE_SECONDS: Final = 300
 ACCOUNTS_LIMIT: Final = 1_000_000
-_LOG: Final = logging.getLogger(__name__)
 # For the attempt that is under way.
 STREAM_RESERVE_SECONDS: Final = 20
 # The next batch of the stream waits for this one, with other accounts' events in it.
@@ -178,6 +172,7 @@ class Deployment:
         adoption = Adoption(blobs, uploads, staged, clock)
         credentials = DynamoCredentialStore(connection, self._tables, reads)
         self.credentials = credentials
+        self.administrators = Administrators(credentials, settings.account)
         self.trail = DynamoTrail(self._tables)
         self.outbox = DynamoOutbox(self._tables, transactions)
         self.queues = DynamoQueues(self._tables, transactions)
@@ -302,25 +297,10 @@ class Deployment:
         return drift
 
     def reconcile_all(self, seconds: float = math.inf) -> list[Drift]:
-        """One account after the other while there is time, from another one on each time.
-
-        An account that fails is left to the next time.
-        """
+        """One account after the other, for less than `seconds`."""
         self.guard.check()
-        until = time.monotonic() + seconds - RECONCILE_RESERVE_SECONDS
-        accounts, found = [one.id for one in self.tenancy.store.accounts("", ACCOUNTS_LIMIT)], []
-        first = random.randrange(len(accounts)) if accounts else 0  # noqa: S311 - no secret
-        for account in [*accounts[first:], *accounts[:first]]:
-            if time.monotonic() >= until:
-                break
-            try:
-                drift = self.reconcile(account)
-            except Exception:  # noqa: BLE001 - whatever it is, the next account has its turn
-                _LOG.exception("the account %s could not be reconciled", account)
-                continue
-            _LOG.info("reconciled %s", asdict(drift))
-            found.append(drift)
-        return found
+        accounts = [one.id for one in self.tenancy.store.accounts("", ACCOUNTS_LIMIT)]
+        return list(in_turn(accounts, self.reconcile, seconds - RECONCILE_RESERVE_SECONDS))
 
     def _limit_of(self, account: str) -> int:
         found = self.tenancy.store.account(account)
@@ -475,17 +455,10 @@ class Deployment:
         """Answer one event of the outbox's stream: its lanes are drained, and what is new is delivered.
 
         What takes longer than `STREAM_SECONDS` goes on in `tell_all`, within a minute.
-        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
         """
         self.guard.check()
-        newest: dict[str, str] = {}
-        for record in event["Records"]:
-            if record["eventName"] != "REMOVE":
-                key = record["dynamodb"]["Keys"]
-                lane, order = key["lane"]["S"], key["order"]["S"]
-                newest[lane] = max(newest.get(lane, ""), order)
-        if newest:
-            self.rounds.run(min(seconds - STREAM_RESERVE_SECONDS, STREAM_SECONDS), list(newest.items()))
+        if newest := newest_of(event):
+            self.rounds.run(min(seconds - STREAM_RESERVE_SECONDS, STREAM_SECONDS), newest)
         return self.rounds.courier.tally.take()
 
     def tell_all(self, seconds: float) -> Told:
@@ -580,31 +553,12 @@ class Deployment:
         """The first account and its administrator, with the password if it is made now; tables are there."""
         self.guard.check()
         self._open_account()
-        if self.has_admin():
-            return {"username": ADMINISTRATOR}
-        password = secrets.token_urlsafe(18)
-        self.set_admin(password)
-        return {"username": ADMINISTRATOR, "password": password}
+        password = self.administrators.make()
+        return {"username": ADMINISTRATOR, **({"password": password} if password else {})}
 
     def known_to_the_edge(self, *, has_gateway: bool) -> dict[str, Any]:
         """The key `edge` of its key value store."""
         return edge.known_to_the_edge(self.settings, has_gateway=has_gateway)
-
-    def has_admin(self) -> bool:
-        return self.credentials.get(ADMINISTRATOR) is not None
-
-    def set_admin(self, password: str) -> None:
-        """Make the administrator, or give it this password and life where it has another or none."""
-        before = self.credentials.get(ADMINISTRATOR)
-        if before is None:
-            made = administrator(ADMINISTRATOR, self.settings.account, password, time.time())
-            self.credentials.put(made)
-            return
-        living = replace(before, is_disabled=False, expires=None)
-        if not any(secret.expires is None and matches(password, secret.hash) for secret in before.secrets):
-            self.credentials.put(rotated(living, hash_secret(password), now=0, overlap=0), revoke=True)
-        elif living != before:
-            self.credentials.put(replace(living, version=before.version + 1))
 
     def handler(self, event: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]:
         """Answer a function URL event, and note of it in `seen` what is for the log."""

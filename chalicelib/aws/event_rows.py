@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.aws.tables import Tables
@@ -13,6 +14,20 @@ from chalicelib.spec.cloud_events import Event, event_from, order_key
 def new_order(at: float) -> str:
     """`at` in epoch seconds."""
     return order_key(at, secrets.token_hex(8))
+
+
+def newest_of(event: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of what an event of the outbox's stream says was put there: each lane, and its last order.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
+    """
+    newest: dict[str, str] = {}
+    for record in event["Records"]:
+        if record["eventName"] != "REMOVE":
+            key = record["dynamodb"]["Keys"]
+            lane, order = key["lane"]["S"], key["order"]["S"]
+            newest[lane] = max(newest.get(lane, ""), order)
+    return list(newest.items())
 
 
 def outbox_model(tables: Tables, event: Event) -> Any:

@@ -5,8 +5,11 @@ At any time, beside any push: the count is put right only if nothing was charged
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Final, Protocol
 
 from chalicelib.registry.changes import AuditAccount, Transactions
@@ -15,6 +18,7 @@ from chalicelib.registry.stores import Usage, UsageStore
 
 TRIES: Final = 5
 NAMED: Final = 20
+_LOG: Final = logging.getLogger(__name__)
 
 Sized = tuple[str, int]
 
@@ -124,6 +128,25 @@ class Reconciliation:
             if stored is None and not self.content.holds(key) and self.content.names(account, key):
                 drift.missing_count += 1
                 drift.missing = [*drift.missing, key][:NAMED]
+
+
+def in_turn(accounts: Sequence[str], reconcile: Callable[[str], Drift], seconds: float) -> Iterator[Drift]:
+    """One account after the other while there are `seconds`, from another one on each time.
+
+    An account that fails is left to the next time.
+    """
+    until = time.monotonic() + seconds
+    first = random.randrange(len(accounts)) if accounts else 0  # noqa: S311 - no secret
+    for account in [*accounts[first:], *accounts[:first]]:
+        if time.monotonic() >= until:
+            return
+        try:
+            drift = reconcile(account)
+        except Exception:  # noqa: BLE001 - whatever it is, the next account has its turn
+            _LOG.exception("the account %s could not be reconciled", account)
+            continue
+        _LOG.info("reconciled %s", asdict(drift))
+        yield drift
 
 
 def _side_by_side(

@@ -39,7 +39,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     with mock_aws():
         deployment = Deployment(Settings(token_keys=(KEY,), create_on_push=True, redirect_blobs=False))
         deployment.prepare()
-        deployment.set_admin(PASSWORD)
+        deployment.administrators.put(PASSWORD)
         yield deployment
 
 

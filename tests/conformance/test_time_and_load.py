@@ -28,7 +28,7 @@ def deployment() -> Iterator[Deployment]:
         environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         deployment = Deployment(Settings(token_keys=(b"key of the tests".ljust(32),), create_on_push=True))
         deployment.prepare()
-        deployment.set_admin(PASSWORD)
+        deployment.administrators.put(PASSWORD)
         yield deployment
 
 

@@ -47,7 +47,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         engines = Engines(tmp_path_factory.mktemp("engines"), stack)
         plain = stack.enter_context(deployed(EMBEDDED, engines))
         deployment = Deployment(replace(plain.settings, uploads=frozenset({FUNCTION, EDGE})))
-        deployment.set_admin(PASSWORD)
+        deployment.administrators.put(PASSWORD)
         yield deployment
 
 

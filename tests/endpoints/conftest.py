@@ -30,7 +30,7 @@ def _aws() -> Iterator[None]:
         environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         deployment = Deployment(SETTINGS)
         deployment.prepare()
-        deployment.set_admin(PASSWORD)
+        deployment.administrators.put(PASSWORD)
         yield
 
 

@@ -35,7 +35,7 @@ def entry(_aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     module = importlib.import_module("app")
     yield module
     # As the other tests of this folder know it.
-    module.deployment().set_admin(PASSWORD)
+    module.deployment().administrators.put(PASSWORD)
     sys.modules.pop("app", None)
     for name in ("CCR_TOKEN_KEY_SECRET", "CCR_ORIGIN_SECRET_SECRET"):
         client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)

@@ -21,7 +21,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
 @pytest.fixture(scope="module", params=ENGINES)
 def deployment(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Deployment]:
     with deployed(request.param, engines) as deployment:
-        deployment.set_admin(PASSWORD)
+        deployment.administrators.put(PASSWORD)
         yield deployment
 
 

@@ -20,6 +20,9 @@ from ccr.engines.process import Engine
 from ccr.local import Place, banner, engines, registry_environment, set_administrator
 from ccr.state import Secrets, lock, remember_engines
 from chalicelib.config import Settings, SettingsError
+from chalicelib.identity.administrators import ADMINISTRATOR, Administrators
+from chalicelib.identity.credentials import Credential
+from chalicelib.identity.secret import matches
 from tests.management.direct_client import eventually
 from tests.support.client import Client
 from tests.support.process import running_registry
@@ -187,31 +190,41 @@ def test_no_engine_is_started_where_both_are_named(tmp_path: Path, kind: str) ->
 
 
 @dataclass
-class Accounts:
-    """The part of a deployment that knows the administrator."""
+class Credentials:
+    """A store of one."""
 
-    password: str = ""
+    kept: Credential | None = None
 
-    def has_admin(self) -> bool:
-        return bool(self.password)
+    def get(self, _: str) -> Credential | None:
+        return self.kept
 
-    def set_admin(self, password: str) -> None:
-        self.password = password
+    def put(self, credential: Credential, **_: bool) -> bool:
+        self.kept = credential
+        return True
 
 
-def test_password_is_made_the_first_time_and_told_once() -> None:
-    accounts: Any = Accounts()
-    made = set_administrator(accounts, "")
+@pytest.fixture
+def administrators() -> Administrators:
+    return Administrators(Credentials(), "default")  # type: ignore[arg-type]
+
+
+def takes(administrators: Administrators, password: str) -> bool:
+    kept = administrators.credentials.get(ADMINISTRATOR)
+    return kept is not None and any(matches(password, one.hash) for one in kept.secrets)
+
+
+def test_password_is_made_the_first_time_and_told_once(administrators: Administrators) -> None:
+    made = set_administrator(administrators, "")
     assert len(made) >= 20
-    assert accounts.password == made
-    assert set_administrator(accounts, "") == ""
-    assert accounts.password == made
+    assert takes(administrators, made)
+    assert set_administrator(administrators, "") == ""
+    assert takes(administrators, made)
 
 
-def test_password_that_was_asked_for_is_set_and_never_told() -> None:
-    accounts: Any = Accounts("old")
-    assert set_administrator(accounts, "asked for") == ""
-    assert accounts.password == "asked for"
+def test_password_that_was_asked_for_is_set_and_never_told(administrators: Administrators) -> None:
+    administrators.put("old")
+    assert set_administrator(administrators, "asked for") == ""
+    assert takes(administrators, "asked for")
 
 
 def run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:

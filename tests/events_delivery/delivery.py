@@ -25,6 +25,7 @@ import pytest
 import requests
 
 from chalicelib.events.webhook_desk import Change
+from chalicelib.identity.administrators import ADMINISTRATOR
 from chalicelib.identity.credentials import Credential, administrator
 from chalicelib.identity.roles import Role
 from chalicelib.registry.changes import Actor
@@ -33,7 +34,7 @@ from chalicelib.spec.cloud_events import EventType
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.manifest import parse_manifest
 from chalicelib.spec.reference import Repository
-from chalicelib.wiring import ADMINISTRATOR, Deployment
+from chalicelib.wiring import Deployment
 from tests.engines.backends import ACCESS_KEY, EMBEDDED, SECRET_KEY, Engines
 from tests.events_delivery.receiver import REFUSED, receive
 from tests.events_delivery.teller import deployment_of, tell

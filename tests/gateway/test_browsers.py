@@ -31,7 +31,7 @@ def running() -> Iterator[tuple[Deployment, Served]]:
         settings = Settings(token_keys=(KEY,), create_on_push=True, head_carries_body=False)
         deployment = Deployment(settings)
         deployment.prepare()
-        deployment.set_admin(PASSWORD)
+        deployment.administrators.put(PASSWORD)
         with serving(deployment) as served:
             yield deployment, served
 

@@ -37,7 +37,7 @@ def running() -> Iterator[tuple[Deployment, Served]]:
         environment.setattr(blob_store, "_body", bytes)  # moto takes no bytearray
         deployment = Deployment(Settings(token_keys=(KEY,), create_on_push=True, head_carries_body=False))
         deployment.prepare()
-        deployment.set_admin(PASSWORD)
+        deployment.administrators.put(PASSWORD)
         with serving(deployment) as served:
             yield deployment, served
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from chalicelib.identity.administrators import ADMINISTRATOR
 from chalicelib.identity.credentials import Credential, Trust
 from chalicelib.identity.grants import Grant
 from chalicelib.identity.tenancy import Project
-from chalicelib.wiring import ADMINISTRATOR, Deployment
+from chalicelib.wiring import Deployment
 from tests.endpoints.driver import Answer, Driver
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"

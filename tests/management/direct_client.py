@@ -142,7 +142,7 @@ def build(**settings: Any) -> House:
         )
     )
     deployment.prepare()
-    deployment.set_admin(PASSWORD)
+    deployment.administrators.put(PASSWORD)
     house = House(deployment, {"admin": PASSWORD})
     operator = house.client("admin").caller
     for account in ("acme", "rival"):

@@ -90,7 +90,7 @@ def deployment() -> Iterator[Deployment]:
         settings = Settings(token_keys=(b"key of the tests".ljust(32),), create_on_push=True)
         made = Deployment(settings)
         made.prepare()
-        made.set_admin(PASSWORD)
+        made.administrators.put(PASSWORD)
         yield made
 
 

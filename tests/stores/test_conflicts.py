@@ -98,7 +98,7 @@ def test_condition_that_fails_beside_a_conflict_is_an_answer(
 @pytest.fixture
 def driver(on_moto: Deployment) -> Driver:
     """In a repository of its own, logged in, with an image whose blobs are there."""
-    on_moto.set_admin(PASSWORD)
+    on_moto.administrators.put(PASSWORD)
     driver = Driver(on_moto, f"test/{os.urandom(4).hex()}")
     driver.log_in()
     driver.push_image("before")

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.identity.administrators import ADMINISTRATOR
 from chalicelib.identity.attempts import CREDENTIAL, FORGET_SECONDS, Attempts, after_failure
 from chalicelib.identity.credentials import Credential, Kind, Secret, Trust, administrator, rotated
 from chalicelib.identity.grants import PULL, PUSH, Grant
 from chalicelib.identity.roles import EVERY_PROJECT, Role
 from chalicelib.identity.secret import hash_secret, matches
-from chalicelib.wiring import ADMINISTRATOR, Deployment
+from chalicelib.wiring import Deployment
 
 FULL = Credential(
     "",
@@ -89,12 +90,12 @@ def test_a_write_that_needs_a_witness_holds_while_that_one_is_unchanged(
 
 @pytest.mark.parametrize("password", ["the same", "another"])
 def test_the_administrator_lives_again_with_its_password(deployment: Deployment, password: str) -> None:
-    deployment.set_admin("the same")
+    deployment.administrators.put("the same")
     made = deployment.credentials.get("admin")
     assert made is not None
     dead = replace(made, is_disabled=True, expires=1, version=made.version + 1)
     assert deployment.credentials.put(dead)
-    deployment.set_admin(password)
+    deployment.administrators.put(password)
     after = deployment.credentials.get("admin")
     assert after is not None
     assert after.lives(10**12)
@@ -222,21 +223,21 @@ def test_first_failures_at_once_are_all_counted(on_engines: Deployment, name: st
 
 
 def test_administrator_is_there_once_set(deployment: Deployment) -> None:
-    deployment.set_admin("a password of the tests")
-    assert deployment.has_admin()
+    deployment.administrators.put("a password of the tests")
+    assert deployment.administrators.exists()
 
 
 def test_administrator_has_the_password_that_was_set_last(deployment: Deployment) -> None:
     """Also where that one is on its way out after a rotation."""
     store = deployment.credentials
-    deployment.set_admin("first")
+    deployment.administrators.put("first")
     before = store.get(ADMINISTRATOR)
     assert before is not None
     assert store.put(rotated(before, hash_secret("second"), int(time.time()), overlap=60))
-    deployment.set_admin("first")
+    deployment.administrators.put("first")
     after = store.get(ADMINISTRATOR)
     assert after is not None
     assert [(matches("first", one.hash), one.expires) for one in after.secrets] == [(True, None)]
     assert after.generation > before.generation
-    deployment.set_admin("first")
+    deployment.administrators.put("first")
     assert store.get(ADMINISTRATOR) == after

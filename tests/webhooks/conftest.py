@@ -88,7 +88,7 @@ def deploy(_aws: None, clock: Clock) -> Callable[..., Deployment]:
     def made(**changes: Any) -> Deployment:
         deployment = Deployment(replace(SETTINGS, **changes), clock)
         deployment.prepare()
-        deployment.set_admin(PASSWORD)
+        deployment.administrators.put(PASSWORD)
         return deployment
 
     return made

@@ -11,6 +11,7 @@ import pytest
 
 from chalicelib.events.stores import Queue
 from chalicelib.events.tally import Told
+from chalicelib.identity.administrators import ADMINISTRATOR
 from chalicelib.identity.audit import Record
 from chalicelib.identity.roles import Role
 from chalicelib.management import event_models
@@ -21,7 +22,7 @@ from chalicelib.registry.promotion import Promotion
 from chalicelib.spec.cloud_events import Event, EventType, cloud_event
 from chalicelib.spec.digest import Digest
 from chalicelib.spec.reference import Repository
-from chalicelib.wiring import ADMINISTRATOR, Deployment
+from chalicelib.wiring import Deployment
 from tests.access.ground import Clock
 from tests.endpoints.driver import Driver
 from tests.webhooks.conftest import ACCOUNT, Inbox, hooked
