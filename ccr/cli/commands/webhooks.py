@@ -201,4 +201,9 @@ def _show_made(session: Session, answer: Answer, name: str) -> None:
     secret = (column("secret"), column("authorization")) if document.get("secret") else ()
     session.show(answer, (*FIELDS, *secret))
     if secret and not session.is_json:
-        print("\nThe secret is shown this once: the receiver checks signatures with it.")
+        checks = (
+            "checks signatures with it"
+            if document["format"] == "cloudevents"
+            else "checks signatures with it, or compares `authorization` with the header of that name"
+        )
+        print(f"\nThe secret is shown this once: the receiver {checks}.")
