@@ -3,8 +3,35 @@
 # the first account, and prints the password of `admin` the first time. Needs the AWS CLI, version 2, and jq.
 #   infra/cloudformation/open.sh ccr-prod [region]
 set -euo pipefail
-stack=${1:?the name of the stack}
+
+usage() {
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+}
+
+case ${1:-} in
+-h | --help)
+    usage
+    exit 0
+    ;;
+'' | -*)
+    usage >&2
+    exit 2
+    ;;
+esac
+stack=$1
 region=${2:-${AWS_REGION:-us-east-1}}
+for tool in aws jq; do
+    if ! command -v "$tool" >/dev/null; then
+        echo "open.sh needs $tool on the PATH" >&2
+        exit 1
+    fi
+done
+# Version 1 has neither the options nor the signatures (SigV4A) that this takes.
+version=$(aws --version 2>&1)
+if [[ $version != aws-cli/[2-9]* ]]; then
+    echo "open.sh needs version 2 of the AWS CLI; this is ${version%% *}" >&2
+    exit 1
+fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 chmod 700 "$scratch"
