@@ -1,4 +1,4 @@
-"""What infra/cloudformation/open.sh asks of the AWS CLI, which a script answers here, and what it says without one."""
+"""What infra/cloudformation/open.sh asks of the AWS CLI, for which a script answers here."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from ccr.cli.answers import Document
 from ccr.cli.arguments import IfMatch, after_now
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.paths import path
-from ccr.cli.printing import Column, column
+from ccr.cli.printing import Column, column, counted
 from ccr.cli.session import Session, command
 
 app = typer.Typer(
@@ -129,9 +129,9 @@ def run(session: Session, name: Name) -> None:
     if gone:
         session.rows(VERDICTS[::2] + VERDICTS[3:], gone)
     tags = sum(one["tag"] is not None for one in gone)
-    print(f"{tags} tags and {len(gone) - tags} manifests went")
+    print(f"{counted(tags, 'tag')} and {counted(len(gone) - tags, 'manifest')} went")
     if answer["left"]:
-        print(f"{len(answer['left'])} changed meanwhile, and were left for the next run")
+        print(f"{len(answer['left'])} changed meanwhile: left for the next run")
 
 
 def _pages(session: Session, name: str, asked: Document) -> Iterator[Document]:

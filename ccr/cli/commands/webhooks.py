@@ -191,7 +191,8 @@ def replay(
     """Deliver again what was given up, with the ids that it had."""
     answer = session.api.post(path("webhooks", name, "replays"), {"ids": ids or []})
     count = len(answer.document["ids"])
-    session.done(f"{count} deliveries wait again", ids=answer.document["ids"])
+    waiting = "1 delivery waits" if count == 1 else f"{count} deliveries wait"
+    session.done(f"{waiting} again", ids=answer.document["ids"])
 
 
 def _show_made(session: Session, answer: Answer, name: str) -> None:
