@@ -41,6 +41,11 @@ def test_a_policy_is_tried_set_shown_run_and_removed(terminal: Terminal, app: st
         ("v1", True, "newest"),
         (None, True, "newest"),
     ]
+    run = terminal.ccr("lifecycle", "run", app)
+    assert (run.out, run.err) == (
+        "0 tags and 0 manifests went\n",
+        f"ccr: {app} has no lifecycle policy: nothing of it expires\n",
+    )
     nothing = terminal.try_ccr("lifecycle", "show", app)
     assert (nothing.exit_code, nothing.err) == (
         5,
