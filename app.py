@@ -55,7 +55,7 @@ def management(event: dict[str, Any], context: Any) -> dict[str, Any]:
 @app.lambda_function(name="adopt")
 def adopt(event: dict[str, Any], context: Any) -> None:
     """Take notice of one S3 event: objects created under `staged/`."""
-    deployment().adopt(event, context)
+    _answer("adopt", event, context)
 
 
 @app.schedule("rate(15 minutes)", name="collect")
@@ -79,7 +79,7 @@ def reconcile(event: Any) -> None:
 @app.lambda_function(name="verifier")
 def verifier(event: dict[str, Any], context: Any) -> None:
     """Verify the direct upload that the event names."""
-    deployment().verify(event["session"], context.get_remaining_time_in_millis() / 1000)
+    _answer("verifier", event, context)
 
 
 @app.schedule("rate(1 hour)", name="lifecycle")
@@ -92,6 +92,12 @@ def _run(work: str, event: Any) -> None:
     from chalicelib.jobs import JOBS  # noqa: PLC0415
 
     watch(work).run(event.context, functools.partial(JOBS[work], deployment()))
+
+
+def _answer(work: str, event: dict[str, Any], context: Any) -> None:
+    from chalicelib.jobs import FOR_EVENTS  # noqa: PLC0415
+
+    watch(work).run(context, functools.partial(FOR_EVENTS[work], deployment(), event))
 
 
 @app.lambda_function(name="setup")
@@ -108,10 +114,10 @@ def setup(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 @app.lambda_function(name="stream")
 def stream(event: dict[str, Any], context: Any) -> None:
     """Tell of what one event of the outbox's stream says was put there."""
-    deployment().tell(event, context.get_remaining_time_in_millis() / 1000)
+    _answer("stream", event, context)
 
 
 @app.schedule("rate(1 minute)", name="tell")
 def tell(event: Any) -> None:
     """Try again what is due, and tell of what no stream has led to."""
-    deployment().tell_all(event.context.get_remaining_time_in_millis() / 1000)
+    _run("tell", event)

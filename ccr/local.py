@@ -47,7 +47,7 @@ from chalicelib.config import (
 )
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import CONNECTIONS, server_config
-from chalicelib.jobs import JOBS
+from chalicelib.jobs import JOBS, told
 from chalicelib.observation.processes import ProcessWatch
 from chalicelib.watching import watching
 from chalicelib.wiring import ADMINISTRATOR, Deployment
@@ -138,7 +138,7 @@ def serve(environ: MutableMapping[str, str]) -> None:
             text = banner(_address(place, listener), place, password, deployment.settings, metrics)
             with (
                 _scheduled(deployment, place.collect_seconds, watch),
-                telling(deployment),
+                telling(deployment, watch),
                 _application(deployment, environ.get("CCR_GATEWAY_URL", ""), place, watch) as application,
             ):
                 _Announced(server_config(application, place.connections), text).run(sockets=[listener])
@@ -164,10 +164,15 @@ def _run(work: str, deployment: Deployment, watch: ProcessWatch) -> None:
 
 
 @contextmanager
-def telling(deployment: Deployment, seconds: float = TELL_SECONDS) -> Iterator[None]:
+def telling(deployment: Deployment, watch: ProcessWatch, seconds: float = TELL_SECONDS) -> Iterator[None]:
     """In place of the stream function."""
-    with every(seconds, functools.partial(deployment.rounds.begin, TELL_FOR_SECONDS)):
+    with every(seconds, functools.partial(_tell, deployment, watch)):
         yield
+
+
+def _tell(deployment: Deployment, watch: ProcessWatch) -> None:
+    if counted := deployment.begin_to_tell(TELL_FOR_SECONDS):
+        watch.run(told("tell", counted))
 
 
 @contextmanager

@@ -1,11 +1,12 @@
-"""What is done on a schedule and told of: by functions on AWS, by threads of the local process."""
+"""What is done on a schedule or for an event, by functions on AWS and by threads of the local process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
+from chalicelib.events.tally import Told
 from chalicelib.observation import measuring
 from chalicelib.observation.measuring import Run
 from chalicelib.registry.reconcile import Drift
@@ -42,6 +43,32 @@ def lifecycle(deployment: Deployment, seconds: float) -> Run:
     return Run("lifecycle", measuring.of_lifecycle(done.gone), told)
 
 
+def tell(deployment: Deployment, seconds: float) -> Run:
+    """Try again what is due, and tell of what no stream has led to."""
+    return told("tell", deployment.tell_all(seconds))
+
+
+def told(work: str, counted: Told) -> Run:
+    return Run(work, measuring.of_deliveries(**asdict(counted)))
+
+
+def stream(deployment: Deployment, event: Mapping[str, Any], seconds: float) -> Run:
+    """Tell of what one event of the outbox's stream says was put there."""
+    return told("stream", deployment.tell(event, seconds))
+
+
+def adopt(deployment: Deployment, event: Mapping[str, Any], _seconds: float) -> Run:
+    """Take notice of one S3 event: objects created under `staged/`."""
+    deployment.adopt(event)
+    return Run("adopt", {}, {"objects": len(event["Records"])})
+
+
+def verifier(deployment: Deployment, event: Mapping[str, Any], seconds: float) -> Run:
+    """Verify the direct upload that the event names."""
+    deployment.verify(event["session"], seconds)
+    return Run("verifier", {}, {"session": event["session"]})
+
+
 def _account(found: Drift) -> tuple[int, int, int]:
     """What it uses once that is repaired, its limit, and by how much it was wrong."""
     used = found.counted if found.stored is None else found.stored
@@ -53,4 +80,10 @@ JOBS: Final[Mapping[str, Callable[[Deployment, float], Run]]] = {
     "sweep": sweep,
     "reconcile": reconcile,
     "lifecycle": lifecycle,
+    "tell": tell,
+}
+FOR_EVENTS: Final[Mapping[str, Callable[[Deployment, Mapping[str, Any], float], Run]]] = {
+    "stream": stream,
+    "adopt": adopt,
+    "verifier": verifier,
 }

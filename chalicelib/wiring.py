@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from chalicelib.aws.collectable_store import DynamoCollectableStore
     from chalicelib.events.rounds import Rounds
     from chalicelib.events.signature import WebhookKeys
+    from chalicelib.events.tally import Told
     from chalicelib.events.targets import WebhookTarget
     from chalicelib.events.webhook_desk import WebhookDesk
     from chalicelib.management.api import ManagementApi
@@ -468,11 +469,12 @@ class Deployment:
         drainer = Drainer(self.outbox, self.webhooks.of, self.clock, has_bus=bool(settings.event_bus))
         return Rounds(drainer, courier, self.queues, self.clock)
 
-    def tell(self, event: Mapping[str, Any], seconds: float) -> None:
+    def tell(self, event: Mapping[str, Any], seconds: float) -> Told:
         """Answer one event of the outbox's stream: its lanes are drained, and what is due is delivered.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
         """
+        self.guard.check()
         newest: dict[str, str] = {}
         for record in event["Records"]:
             if record["eventName"] != "REMOVE":
@@ -481,10 +483,18 @@ class Deployment:
                 newest[lane] = max(newest.get(lane, ""), order)
         if newest:
             self.rounds.run(seconds - STREAM_RESERVE_SECONDS, list(newest.items()))
+        return self.rounds.courier.tally.take()
 
-    def tell_all(self, seconds: float) -> None:
+    def tell_all(self, seconds: float) -> Told:
         """All that is in the outbox, and all that is due."""
+        self.guard.check()
         self.rounds.run(seconds - STREAM_RESERVE_SECONDS)
+        return self.rounds.courier.tally.take()
+
+    def begin_to_tell(self, seconds: float) -> Told:
+        """The same without waiting for it; what became of that begun before."""
+        self.rounds.begin(seconds)
+        return self.rounds.courier.tally.take()
 
     @functools.cached_property
     def sweeper(self) -> Sweep:
@@ -542,6 +552,7 @@ class Deployment:
 
     def verify(self, session: str, seconds: float = math.inf) -> None:
         """Verify a direct upload, and have it gone on with where `seconds` are too few."""
+        self.guard.check()
         if not self.direct.verifier.verify(session, time.time() + seconds - VERIFIER_RESERVE_SECONDS):
             self.direct.start(session)
 
@@ -564,6 +575,7 @@ class Deployment:
 
     def open(self) -> dict[str, str]:
         """The first account and its administrator, with the password if it is made now; tables are there."""
+        self.guard.check()
         self._open_account()
         if self.has_admin():
             return {"username": ADMINISTRATOR}
@@ -605,6 +617,7 @@ class Deployment:
 
     def adopt(self, event: Mapping[str, Any], _context: object = None) -> None:
         """Take notice of an S3 event: objects were created under `staged/`."""
+        self.guard.check()
         for record in event["Records"]:
             self.services.adoption.receive(unquote_plus(record["s3"]["object"]["key"]))
 

@@ -6,10 +6,11 @@ import math
 import random
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from chalicelib.events.stores import Delivery, Queue, Queues
+from chalicelib.events.tally import Tally, Told
 from chalicelib.spec.cloud_events import Event
 
 # As the Standard Webhooks specification proposes: after 5 s, 5 min, 30 min, 2 h, 5 h, and then 10 h twice.
@@ -51,6 +52,7 @@ class Courier:
     schedule: tuple[int, ...] = SCHEDULE
     jitter: Callable[[], float] = random.random
     lease: int = LEASE_SECONDS
+    tally: Tally = field(default_factory=Tally)
 
     def deliver(self, queue: Queue, until: float = float("inf")) -> Outcome | None:
         """What is due in a queue, until one fails or `until` (epoch seconds); the last outcome.
@@ -87,9 +89,13 @@ class Courier:
         if outcome.is_gone:
             return self.queues.drop(queue, done, writer)
         if outcome.is_delivered:
+            self.tally.add(Told(delivered=1))
             return self.queues.deliver(queue, done, writer)
+        self.tally.add(Told(failed=1))
         if failures >= len(self.schedule) and now - _since(delivery) >= sum(self.schedule):
-            return self.queues.give_up(queue, done, writer)
+            is_ours = self.queues.give_up(queue, done, writer)
+            self.tally.add(Told(given_up=int(is_ours)))
+            return is_ours
         wait = self.schedule[min(failures, len(self.schedule) - 1)]
         due = math.ceil(self.clock() + wait * (1 + JITTER * self.jitter()))
         self.queues.retry(queue, done, writer, due)

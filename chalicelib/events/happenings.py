@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chalicelib.registry.changes import AuditAccount, WriteAudit
+from chalicelib.registry.eviction import ACTION as PURGED
 from chalicelib.registry.lifecycle import is_lifecycle_reason
 from chalicelib.spec.cloud_events import Event, EventType
 
 _DELETED: Final = {
     "delete": (EventType.MANIFEST_DELETED, EventType.MANIFEST_EXPIRED),
     "untag": (EventType.TAG_DELETED, EventType.TAG_EXPIRED),
+    PURGED: (EventType.MANIFEST_PURGED, EventType.MANIFEST_PURGED),
 }
 _PUSHED: Final = frozenset({"push", "tag", "restore", "rollback"})
 _OF_ACCOUNTS: Final = {

@@ -97,6 +97,7 @@ DATA: Final[dict[EventType, type[BaseModel]]] = {
     EventType.MANIFEST_PULLED: ManifestPulled,
     EventType.MANIFEST_DELETED: ManifestDeleted,
     EventType.MANIFEST_EXPIRED: ManifestDeleted,
+    EventType.MANIFEST_PURGED: ManifestDeleted,
     EventType.TAG_DELETED: ManifestDeleted,
     EventType.TAG_EXPIRED: ManifestDeleted,
     EventType.BLOB_DELETED: BlobDeleted,

@@ -128,6 +128,23 @@ QUOTA_DRIFT: Final = Metric(
 ACCOUNTS: Final = Metric(
     "AccountsReconciled", COUNT, "ccr_reconciled_accounts", GAUGE, "accounts that the last round came to"
 )
+DELIVERED: Final = Metric(
+    "EventsDelivered", COUNT, "ccr_events_delivered_total", COUNTER, "events that a webhook or the bus took"
+)
+DELIVERIES_FAILED: Final = Metric(
+    "DeliveriesFailed",
+    COUNT,
+    "ccr_failed_deliveries_total",
+    COUNTER,
+    "attempts to deliver an event that failed",
+)
+EVENTS_GIVEN_UP: Final = Metric(
+    "EventsGivenUp",
+    COUNT,
+    "ccr_given_up_events_total",
+    COUNTER,
+    "events that a webhook or the bus never took, after all attempts",
+)
 
 # Of a request, then of scheduled work.
 OF_REQUESTS: Final = (
@@ -138,5 +155,6 @@ OF_RUNS: Final = (
     *(UPLOADS_OPEN, BYTES_FREED, BLOBS_FREED, LINKS_FREED, MANIFESTS_FREED, TRASH_FREED, UPLOADS_EXPIRED),
     *(OBJECTS_FREED, COLLECTION_FAILURES, OBJECTS_BURIED, MULTIPARTS_ABORTED, OBJECTS_MISSING),
     *(MANIFESTS_EXPIRED, QUOTA_USED, QUOTA_LIMIT, QUOTA_HIGHEST, QUOTA_DRIFT, ACCOUNTS),
+    *(DELIVERED, DELIVERIES_FAILED, EVENTS_GIVEN_UP),
 )
 METRICS: Final = (*OF_REQUESTS, *OF_RUNS)

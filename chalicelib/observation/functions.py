@@ -51,6 +51,8 @@ class Watch:
 
     def _metrics(self, values: Values, operation: str = "") -> dict[str, Any]:
         """By service, and by service and operation: alarms know no sum over a dimension."""
+        if not values:
+            return {}
         provider = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service=self._service)
         for metric, value in values.items():
             provider.add_metric(metric.name, metric.unit, value)

@@ -61,6 +61,12 @@ def of_lifecycle(gone: int) -> Values:
     return {of.MANIFESTS_EXPIRED: gone}
 
 
+def of_deliveries(delivered: int, failed: int, given_up: int) -> Values:
+    """What is 0 is left out: this is told every minute."""
+    counts = {of.DELIVERED: delivered, of.DELIVERIES_FAILED: failed, of.EVENTS_GIVEN_UP: given_up}
+    return {metric: count for metric, count in counts.items() if count}
+
+
 def of_reconciliation(accounts: Iterable[tuple[int, int, int]]) -> Values:
     """Each account's bytes used, limit and drift."""
     found = list(accounts)

@@ -23,6 +23,7 @@ class EventType(StrEnum):
     MANIFEST_PROMOTED = "ccr.manifest.promoted"
     MANIFEST_DELETED = "ccr.manifest.deleted"
     MANIFEST_EXPIRED = "ccr.manifest.expired"
+    MANIFEST_PURGED = "ccr.manifest.purged"
     TAG_MOVED = "ccr.tag.moved"
     TAG_DELETED = "ccr.tag.deleted"
     TAG_EXPIRED = "ccr.tag.expired"

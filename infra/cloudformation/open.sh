@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Opens a deployment after its stack was made or its keys were changed: tells the edge (and the gateway) their keys, makes
-# the first account, and prints the password of `admin` the first time. Needs the AWS CLI, version 2, and jq.
+# Opens a deployment after it was made or its keys were changed: tells the edge (and the gateway) their keys, makes the
+# first account, and prints the password of `admin` the first time. Needs the AWS CLI, version 2, and jq.
 #   infra/cloudformation/open.sh ccr-prod [region]
+#   infra/cloudformation/open.sh --terraform infra/terraform/example
 set -euo pipefail
 
 usage() {
@@ -13,13 +14,12 @@ case ${1:-} in
     usage
     exit 0
     ;;
+--terraform) [ -n "${2:-}" ] || { usage >&2 && exit 2; } ;;
 '' | -*)
     usage >&2
     exit 2
     ;;
 esac
-stack=$1
-region=${2:-${AWS_REGION:-us-east-1}}
 for tool in aws jq; do
     if ! command -v "$tool" >/dev/null; then
         echo "open.sh needs $tool on the PATH" >&2
@@ -36,9 +36,21 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 chmod 700 "$scratch"
 
+if [ "$1" = --terraform ]; then
+    terraform -chdir="$2" output -json registry >"$scratch/outputs"
+    name=$(jq -r '.table_prefix | rtrimstr("-")' "$scratch/outputs")
+    region=$(jq -r .region "$scratch/outputs")
+else
+    name=$1
+    region=${2:-${AWS_REGION:-us-east-1}}
+    aws cloudformation describe-stacks --region "$region" --stack-name "$name" --output json |
+        jq '.Stacks[0].Outputs | map({(.OutputKey): .OutputValue}) | add' >"$scratch/outputs"
+fi
+
+# By its name in the template; Terraform's has underscores.
 output() {
-    aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --output text \
-        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
+    jq -r --arg name "$1" 'to_entries[] | select((.key | gsub("_"; "") | ascii_downcase) == ($name | ascii_downcase)) |
+        .value // empty' "$scratch/outputs"
 }
 
 setup() {
@@ -51,8 +63,7 @@ setup() {
     cat "$scratch/answer"
 }
 
-gateway=$(output GatewayTarget)
-asked=$(jq -nc --arg gateway "$gateway" '{edge: true, gateway: ($gateway != "" and $gateway != "None")}')
+asked=$(jq -nc --arg gateway "$(output GatewayTarget)" '{edge: true, gateway: ($gateway != "")}')
 setup "$asked" >"$scratch/edge"
 
 store=$(output EdgeKeys)
@@ -62,10 +73,10 @@ aws cloudfront-keyvaluestore put-key --kvs-arn "$store" --if-match "$etag" --key
 
 if jq -e .gateway <<<"$asked" >/dev/null; then
     jq -j '.keys | join(",")' "$scratch/edge" >"$scratch/keys"
-    aws secretsmanager put-secret-value --region "$region" --secret-id "$stack-gateway-key" \
+    aws secretsmanager put-secret-value --region "$region" --secret-id "$name-gateway-key" \
         --secret-string "file://$scratch/keys" >/dev/null
-    aws ecs update-service --region "$region" --cluster "$stack-gateway" --force-new-deployment \
-        --service "$(aws ecs list-services --region "$region" --cluster "$stack-gateway" --query 'serviceArns[0]' \
+    aws ecs update-service --region "$region" --cluster "$name-gateway" --force-new-deployment \
+        --service "$(aws ecs list-services --region "$region" --cluster "$name-gateway" --query 'serviceArns[0]' \
             --output text)" >/dev/null
 fi
 

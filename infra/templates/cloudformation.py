@@ -69,6 +69,10 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     },
     "GraceSeconds": _number("How long a blob stays that no manifest names", 86400, 1, 31536000),
     "RetentionDays": _number("How long what is deleted can be restored", 7, 0, 365),
+    "RetentionCounted": _switch(
+        "Whether what can be restored counts; false: it gives way to pushes that have no other room",
+        "true",
+    ),
     "EventBus": _switch("Whether every change is told to an EventBridge bus, named as the stack is", "true"),
     "PullEvents": _text(
         "Pulls that are told too: off, all, or a share of them such as 0.01",
@@ -102,6 +106,7 @@ CONDITIONS: Final[dict[str, Any]] = {
     "HasMail": _is_set("AlarmMail"),
     "HasGateway": _is_set("GatewayImage"),
     "HasBus": {"Fn::Equals": [ref("EventBus"), "true"]},
+    "CountsRetention": {"Fn::Equals": [ref("RetentionCounted"), "true"]},
     "IsVersioned": {"Fn::Equals": [ref("Versioning"), "true"]},
     "InUsEast1": {"Fn::Equals": [ref("AWS::Region"), "us-east-1"]},
 }

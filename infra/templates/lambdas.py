@@ -82,13 +82,14 @@ def _function(name: str, function: Function, handler: str, schedule: str) -> Res
         "Role": att(logical(name, "Role"), "Arn"),
         "AutoPublishAlias": ALIAS,
         "AutoPublishAliasAllProperties": True,
-        "SnapStart": {"ApplyOn": "PublishedVersions"},
         "LoggingConfig": {"LogGroup": ref(logical(name, "Log"))},
         "Environment": {"Variables": environment()},
     }
     if function.has_url:
         # The edge's secret is what lets anybody in: origin access control would overwrite `Authorization`.
         properties["FunctionUrlConfig"] = {"AuthType": "NONE", "InvokeMode": "BUFFERED"}
+        # Somebody waits for these alone, and a snapshot is paid for as long as it is kept.
+        properties["SnapStart"] = {"ApplyOn": "PublishedVersions"}
     if function.is_event:
         failure = {"Type": "SQS", "Destination": att("Failures", "Arn")}
         properties["EventInvokeConfig"] = {
@@ -129,6 +130,7 @@ def environment() -> dict[str, Any]:
         "CCR_VERIFIER_FUNCTION": sub(f"{function_arn('verifier')}:{ALIAS}"),
         "CCR_GRACE_SECONDS": ref("GraceSeconds"),
         "CCR_RETENTION_DAYS": ref("RetentionDays"),
+        "CCR_RETENTION_COUNTED": {"Fn::If": ["CountsRetention", "on", "off"]},
         "CCR_EVENT_BUS": {"Fn::If": ["HasBus", sub(STACK), ""]},
         "CCR_PULL_EVENTS": ref("PullEvents"),
     }

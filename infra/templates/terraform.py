@@ -70,14 +70,18 @@ def _functions() -> dict[str, Any]:
 def _alarms() -> dict[str, Any]:
     return {
         name: {
-            "namespace": namespace,
-            "metric": metric,
-            "dimensions": {key: _plain(value) for key, value in dimensions.items()},
-            "statistic": statistic,
-            "threshold": threshold,
-            "description": said,
+            "namespace": alarm.namespace,
+            "metric": alarm.metric,
+            "dimensions": {key: _plain(value) for key, value in alarm.dimensions.items()},
+            "statistic": alarm.statistic,
+            "threshold": alarm.threshold,
+            "description": alarm.said,
+            "period": alarm.minutes * 60,
+            "periods": alarm.periods,
+            "comparison": alarm.comparison,
+            "missing": alarm.missing,
         }
-        for name, (namespace, metric, dimensions, statistic, threshold, said) in watch.alarms().items()
+        for name, alarm in watch.alarms().items()
     }
 
 

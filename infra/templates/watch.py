@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from chalicelib.observation import catalogue
 from chalicelib.observation.catalogue import NAMESPACE, Metric
 from infra.templates.functions import FUNCTIONS
+from infra.templates.lambdas import schedules
 from infra.templates.names import STACK, Resource, att, function_name, logical, ref, sub
 
 MINUTES: Final = 5
+# A schedule is silent when it has not run for so many of its intervals.
+SILENT_INTERVALS: Final = 3
+# From its making to the first run such an alarm is one: for rarer schedules that is too long.
+SILENT_MINUTES: Final = 60
+_UNITS: Final = {"minute": 1, "hour": 60, "day": 24 * 60}
 KEPT_SECONDS: Final = 14 * 24 * 3600
 FREED: Final = (catalogue.BLOBS_FREED, catalogue.BYTES_FREED)
 # Tables on the way of every request.
@@ -47,6 +53,13 @@ OWN: Final[dict[str, tuple[str, Metric, str, float, str]]] = {
         0,
         "what an account was charged was not what it stores; it has been put right",
     ),
+    "events-given-up": (
+        "tell",
+        catalogue.EVENTS_GIVEN_UP,
+        "Sum",
+        0,
+        "an event was not taken after all attempts: `ccr webhooks dead`, and `replay` when it is mended",
+    ),
     "quota-highest": (
         "reconcile",
         catalogue.QUOTA_HIGHEST,
@@ -81,13 +94,34 @@ def resources() -> dict[str, Resource]:
     }
 
 
-Alarm = tuple[str, str, dict[str, Any], str, float, str]
+class Alarm(NamedTuple):
+    """Above `threshold` for one period of `minutes`; of silence: that nothing came for `periods` of them.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    """
+
+    namespace: str
+    metric: str
+    dimensions: dict[str, Any]
+    statistic: str
+    threshold: float
+    said: str
+    minutes: int = MINUTES
+    periods: int = 1
+    is_silence: bool = False
+
+    @property
+    def comparison(self) -> str:
+        return "LessThanThreshold" if self.is_silence else "GreaterThanThreshold"
+
+    @property
+    def missing(self) -> str:
+        return "breaching" if self.is_silence else "notBreaching"
 
 
 def alarms() -> dict[str, Alarm]:
-    """Namespace, metric, dimensions, statistic, threshold and description, by name."""
     found: dict[str, Alarm] = {
-        "failures": (
+        "failures": Alarm(
             "AWS/SQS",
             "ApproximateNumberOfMessagesVisible",
             {"QueueName": att("Failures", "QueueName")},
@@ -99,42 +133,64 @@ def alarms() -> dict[str, Alarm]:
     for name, function in FUNCTIONS.items():
         dimensions = {"FunctionName": sub(function_name(name))}
         said = f"{name} fails"
-        found[f"{name}-errors"] = ("AWS/Lambda", "Errors", dimensions, "Sum", 0, said)
+        found[f"{name}-errors"] = Alarm("AWS/Lambda", "Errors", dimensions, "Sum", 0, said)
         throttled = f"{name} has more to do at once than the account lets it"
-        found[f"{name}-throttles"] = ("AWS/Lambda", "Throttles", dimensions, "Sum", 0, throttled)
+        found[f"{name}-throttles"] = Alarm("AWS/Lambda", "Throttles", dimensions, "Sum", 0, throttled)
         if function.has_url:
             answers = f"{name} answers with 5xx"
-            found[f"{name}-5xx"] = ("AWS/Lambda", "Url5xxCount", dimensions, "Sum", 5, answers)
+            found[f"{name}-5xx"] = Alarm("AWS/Lambda", "Url5xxCount", dimensions, "Sum", 5, answers)
             slow = f"{name} takes more than 5 s for one in a hundred"
-            found[f"{name}-slow"] = ("AWS/Lambda", "Duration", dimensions, "p99", 5000, slow)
+            found[f"{name}-slow"] = Alarm("AWS/Lambda", "Duration", dimensions, "p99", 5000, slow)
     for name, (service, told, statistic, threshold, said) in OWN.items():
         dimensions = {"service": sub(function_name(service))}
-        found[name] = (NAMESPACE, told.name, dimensions, statistic, threshold, said)
+        found[name] = Alarm(NAMESPACE, told.name, dimensions, statistic, threshold, said)
+    for name, expression in schedules().items():
+        if (interval := interval_minutes(expression)) <= SILENT_MINUTES:
+            found[f"{name}-silent"] = _silence(name, interval)
     for name in HOT:
         dimensions = {"TableName": ref(logical(name, "Table"))}
         said = f"the table {name} throttles"
         for kind in ("Read", "Write"):
             metric = f"{kind}ThrottleEvents"
-            found[f"{name}-{kind}"] = ("AWS/DynamoDB", metric, dimensions, "Sum", 0, said)
+            found[f"{name}-{kind}"] = Alarm("AWS/DynamoDB", metric, dimensions, "Sum", 0, said)
     return found
 
 
+def _silence(name: str, interval: int) -> Alarm:
+    return Alarm(
+        "AWS/Lambda",
+        "Invocations",
+        {"FunctionName": sub(function_name(name))},
+        "Sum",
+        1,
+        f"{name} does not run any more: its schedule is off, or gone",
+        max(interval, MINUTES),
+        SILENT_INTERVALS,
+        is_silence=True,
+    )
+
+
+def interval_minutes(expression: str) -> int:
+    """Of `rate(15 minutes)` and its like."""
+    number, unit = expression.removeprefix("rate(").removesuffix(")").split()
+    return int(number) * _UNITS[unit.removesuffix("s")]
+
+
 def _alarm(alarm: Alarm) -> Resource:
-    namespace, metric, dimensions, statistic, threshold, said = alarm
-    kind = "ExtendedStatistic" if statistic.startswith("p") else "Statistic"
+    kind = "ExtendedStatistic" if alarm.statistic.startswith("p") else "Statistic"
     return {
         "Type": "AWS::CloudWatch::Alarm",
         "Properties": {
-            "AlarmDescription": said,
-            "Namespace": namespace,
-            "MetricName": metric,
-            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
-            kind: statistic,
-            "Period": MINUTES * 60,
-            "EvaluationPeriods": 1,
-            "ComparisonOperator": "GreaterThanThreshold",
-            "Threshold": threshold,
-            "TreatMissingData": "notBreaching",
+            "AlarmDescription": alarm.said,
+            "Namespace": alarm.namespace,
+            "MetricName": alarm.metric,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in alarm.dimensions.items()],
+            kind: alarm.statistic,
+            "Period": alarm.minutes * 60,
+            "EvaluationPeriods": alarm.periods,
+            "ComparisonOperator": alarm.comparison,
+            "Threshold": alarm.threshold,
+            "TreatMissingData": alarm.missing,
             "AlarmActions": [ref("Alarms")],
             "OKActions": [ref("Alarms")],
         },
@@ -186,6 +242,14 @@ def dashboard() -> dict[str, Any]:
                 _own("registry", catalogue.UPLOADS_OPENED, "Sum"),
                 _own("registry", catalogue.UPLOADS_CLOSED, "Sum"),
                 _own("collect", catalogue.UPLOADS_OPEN, "Maximum"),
+            ],
+        ),
+        _widget(
+            "events",
+            [
+                _own(name, one, "Sum")
+                for name in ("stream", "tell")
+                for one in (catalogue.DELIVERED, catalogue.DELIVERIES_FAILED, catalogue.EVENTS_GIVEN_UP)
             ],
         ),
         _widget(

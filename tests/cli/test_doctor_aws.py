@@ -19,6 +19,7 @@ from botocore.config import Config
 from moto import mock_aws
 
 from ccr.cli.connection import Connection
+from ccr.cli.cost.requests import SCHEDULES
 from ccr.cli.doctor import account, aws_command, facts, wire
 from ccr.cli.doctor.aws_command import AwsError, Stack
 from ccr.cli.doctor.checks import AWS, CHECKS
@@ -341,6 +342,7 @@ def bent(stack: Stack, operation: str, answer: dict[str, Any]) -> Stack:
         ("item-size", "put-item", {}, "more than it ok"),
         ("failed-entries", "put-events", {"FailedEntryCount": 0}, "FailedEntryCount is 0"),
         ("snapstart", "get-function-configuration", {"Runtime": "python3.13"}, "SnapStart Off"),
+        ("schedules", "list-rules", {"Rules": []}, "0 schedules of 5"),
     ],
 )
 def test_a_fact_that_is_not_so_is_found_false(
@@ -360,6 +362,19 @@ def test_an_entry_that_fails_and_a_function_with_a_snapshot_are_as_documented(on
     }
     finding = of_account(bent(on_moto, "get-function-configuration", told), "snapstart")
     assert finding == Finding(Result.OK, "python3.13, arm64, SnapStart On")
+
+
+def test_a_schedule_that_is_off_is_found(on_moto: Stack) -> None:
+    with mock_aws():
+        rules = boto3.Session(region_name="us-east-1").client("events")
+        stack = Stack(on_moto.name, aws_of(lambda _: rules), {})
+        for name in SCHEDULES:
+            rules.put_rule(Name=f"{stack.name}-{name}", ScheduleExpression="rate(1 hour)")
+        rules.put_rule(Name=f"{stack.name}-changes", EventPattern="{}", State="DISABLED")
+        assert of_account(stack, "schedules") == Finding(Result.OK, "5 schedules are on")
+        rules.disable_rule(Name=f"{stack.name}-collect")
+        finding = of_account(stack, "schedules")
+    assert (finding.result, finding.seen) == (Result.WRONG, f"{stack.name}-collect do not run")
 
 
 def test_checksums_of_parts_as_documented(on_moto: Stack) -> None:

@@ -15,6 +15,7 @@ from ccr.cli.cost.requests import Request
 from chalicelib.aws.calls import counted
 from chalicelib.aws.staged_store import S3StagedStore
 from chalicelib.config import EDGE, FUNCTION
+from chalicelib.identity import revocations
 from chalicelib.registry import parts
 from chalicelib.registry.parts import PartWriter
 from chalicelib.registry.stores import Staged, UploadRow
@@ -25,6 +26,7 @@ from infra.templates.cloudformation import template
 from infra.templates.edge import origin_response
 from infra.templates.functions import FUNCTIONS
 from infra.templates.lambdas import schedules
+from infra.templates.names import logical
 from tests.edge.staging import created, stage
 from tests.endpoints.driver import PASSWORD, Driver
 from tests.endpoints.meter import Meter, metered
@@ -49,6 +51,12 @@ def measured(driver: Driver, *arguments: Any, **options: Any) -> Request:
         answer = driver.call(*arguments, **options)
     assert answer.status in {200, 201, 202, 307, 404}, answer
     return request_of(meter, answer.calls)
+
+
+@pytest.fixture(autouse=True)
+def _warm_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine what is warmed here must not have to be read again before it is measured."""
+    monkeypatch.setattr(revocations, "FRESH_SECONDS", 3600)
 
 
 @pytest.fixture
@@ -235,6 +243,9 @@ def test_what_is_scheduled_is_what_runs_and_an_idle_run_costs_as_much(warm: Driv
 
 def test_what_is_deployed_is_what_is_charged() -> None:
     assert {name: one.memory for name, one in FUNCTIONS.items()} == dict(requests.MEMORY)
+    made = template()["Resources"]
+    snapshots = {name for name in FUNCTIONS if "SnapStart" in made[logical(name, "Function")]["Properties"]}
+    assert snapshots == set(requests.SNAPSHOTS)
     assert len(watch.alarms()) == requests.ALARMS
     kinds = [(one["Type"], one.get("Condition")) for one in template()["Resources"].values()]
     assert kinds.count(("AWS::SecretsManager::Secret", None)) == requests.SECRETS

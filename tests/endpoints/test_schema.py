@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from chalicelib.jobs import FOR_EVENTS, JOBS
 from chalicelib.registry.policies import Policy
 from chalicelib.spec.errors import RegistryError
 from chalicelib.wiring import SCHEMA, Deployment
 from tests.endpoints.driver import Driver
 from tests.identity.callers import operations
+
+
+def _run(job: Callable[..., object], *event: object) -> Callable[[Deployment], object]:
+    return lambda deployment: job(deployment, *event, 900)
 
 
 @pytest.fixture
@@ -37,22 +42,19 @@ def test_the_management_api_is_refused(contracted: Deployment) -> None:
     assert contracted.manage(event)["statusCode"] == 503
 
 
-@pytest.mark.parametrize(
-    "run",
-    [
-        lambda it: it.collect(900),
-        lambda it: it.sweep(900),
-        lambda it: it.reconcile_all(900),
-        lambda it: it.apply_lifecycle(900),
-        lambda it: it.migrate(900),
-    ],
-    ids=["collect", "sweep", "reconcile", "lifecycle", "migrate"],
-)
-def test_what_is_scheduled_fails_and_changes_nothing(
-    contracted: Deployment, run: Callable[[Deployment], object]
-) -> None:
+EVENT = {"Records": [], "session": "none"}
+WORK: dict[str, Callable[[Deployment], object]] = {
+    **{name: _run(job) for name, job in JOBS.items()},
+    **{name: _run(job, EVENT) for name, job in FOR_EVENTS.items()},
+    "reconcile all": lambda it: it.reconcile_all(900),
+    "open": lambda it: it.open(),
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_what_no_client_asks_for_fails_and_changes_nothing(contracted: Deployment, work: str) -> None:
     with operations(contracted) as seen, pytest.raises(RegistryError, match="deploy the release"):
-        run(contracted)
+        WORK[work](contracted)
     assert set(seen) == {"GetItem"}
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from chalicelib.jobs import JOBS
+from chalicelib.events.tally import Told
+from chalicelib.jobs import FOR_EVENTS, JOBS
 from chalicelib.observation import catalogue, measuring
 from chalicelib.observation.catalogue import METRICS, NAMESPACE
 from chalicelib.observation.functions import Watch
@@ -92,6 +93,7 @@ def test_a_request_takes_no_call_for_its_log(driver: Driver, log: Log) -> None:
 
 @pytest.mark.parametrize("work", sorted(JOBS))
 def test_the_metrics_of_a_run_are_valid(work: str, deployment: Deployment, watch: Watch, log: Log) -> None:
+    deployment.rounds.courier.tally.add(Told(1, 2, 3))
     watch.run(Context(), partial(JOBS[work], deployment))
     line = log.lines[-1]
     assert check(line)
@@ -117,6 +119,31 @@ def test_a_collection_counts_what_it_freed_and_what_is_open(driver: Driver, watc
     assert min(total["BlobsFreed"], total["ObjectsFreed"], total["UploadsExpired"]) >= 1
     assert total["CollectionFailures"] == 0
     assert log.lines[-1]["UploadsOpen"] == [0]
+
+
+def test_a_minute_with_nothing_to_deliver_is_told_without_metrics(
+    deployment: Deployment, watch: Watch, log: Log
+) -> None:
+    deployment.rounds.courier.tally.take()
+    watch.run(Context(), partial(JOBS["tell"], deployment))
+    (line,) = log.lines
+    assert line["work"] == "tell"
+    assert "_aws" not in line
+
+
+def test_what_is_done_for_an_event_is_told_with_its_request_id(
+    driver: Driver, deployment: Deployment, watch: Watch, log: Log
+) -> None:
+    events: dict[str, dict[str, Any]] = {
+        "adopt": {"Records": [{"s3": {"object": {"key": "staged/of%20nobody"}}}]},
+        "stream": {"Records": []},
+        "verifier": {"session": "none"},
+    }
+    assert set(events) == set(FOR_EVENTS)
+    for work, event in events.items():
+        watch.run(Context(), partial(FOR_EVENTS[work], deployment, event))
+    assert [line["work"] for line in log.lines] == list(events)
+    assert {line["request_id"] for line in log.lines} == {Context.aws_request_id}
 
 
 def _in(days: int) -> float:
@@ -149,6 +176,10 @@ def emitted(deployment: Deployment, watch: Watch, log: Log) -> dict[str, set[str
     refused = Seen(status=404)
     of_requests = {metric.name for seen in (everything, refused) for metric in measuring.of_request(seen)}
     found = {"registry": of_requests, "management": of_requests}
+    deployment.rounds.courier.tally.add(Told(1, 1, 1))
+    watch.run(Context(), partial(FOR_EVENTS["stream"], deployment, {"Records": []}))
+    found["stream"] = check(log.lines[-1])
+    deployment.rounds.courier.tally.add(Told(1, 1, 1))
     for work, job in JOBS.items():
         watch.run(Context(), partial(job, deployment))
         found[work] = check(log.lines[-1])

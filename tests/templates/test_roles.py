@@ -57,7 +57,10 @@ QUOTA = "an account that was never counted is, before its first push: tests/endp
 OPENING = "the project `default` is made with the first registry: tests/endpoints/test_uploads.py"
 SCHEMA = "what the tables take of code is read once in a process: tests/unit/test_migrations.py"
 REASONS: dict[tuple[str, str, str], str] = {
-    ("collect", "dynamodb:GetItem", "policies"): SCHEMA,
+    **{
+        (name, "dynamodb:GetItem", "policies"): SCHEMA
+        for name in ("collect", "adopt", "setup", "tell", "verifier")
+    },
     ("adopt", "s3:ListBucket", "bucket"): NOT_THERE,
     ("verifier", "s3:ListBucket", "bucket"): NOT_THERE,
     ("registry", "dynamodb:GetItem", "accounts"): QUOTA,

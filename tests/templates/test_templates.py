@@ -13,10 +13,11 @@ import pytest
 
 from chalicelib.aws.provision import EXPIRY
 from chalicelib.config import VARIABLES
-from infra.templates import tables
+from infra.templates import tables, watch
 from infra.templates.__main__ import documents
 from infra.templates.cloudformation import PARAMETERS, template
 from infra.templates.functions import FUNCTIONS
+from infra.templates.lambdas import schedules
 from infra.templates.names import logical
 from infra.templates.roles import statements
 from tests.templates.emulator import ROOT, TEMPLATE, tool, translated
@@ -75,12 +76,12 @@ def test_each_url_has_both_permissions_on_its_alias_and_no_function_has_another(
         assert found == (wanted if function.has_url else {})
 
 
-def test_every_function_starts_from_a_snapshot_on_arm(plain: dict[str, Any]) -> None:
+def test_what_clients_wait_for_starts_from_a_snapshot_and_all_is_on_arm(plain: dict[str, Any]) -> None:
     functions = of_type(plain["Resources"], "AWS::Lambda::Function")
     for name in FUNCTIONS:
         made = functions[logical(name, "Function")]
         assert (made["Architectures"], made["Runtime"]) == (["arm64"], "python3.13")
-        assert made["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+        assert (made.get("SnapStart") == {"ApplyOn": "PublishedVersions"}) == FUNCTIONS[name].has_url
         assert made["Role"] == {"Fn::GetAtt": [logical(name, "Role"), "Arn"]}
 
 
@@ -167,6 +168,21 @@ def test_every_origin_that_the_edge_chooses_is_there() -> None:
     config = template()["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     origins = {(one.get("Fn::If") or [0, one])[1]["Id"] for one in config["Origins"]}
     assert set(re.findall(r"'(registry|management|gateway)'", text)) == origins - {"storage"}
+
+
+def test_a_schedule_that_stops_is_noticed_and_one_that_runs_is_not(plain: dict[str, Any]) -> None:
+    alarms = of_type(plain["Resources"], "AWS::CloudWatch::Alarm")
+    intervals = {name: watch.interval_minutes(expression) for name, expression in schedules().items()}
+    assert intervals == {"collect": 15, "lifecycle": 60, "reconcile": 360, "sweep": 1440, "tell": 1}
+    for name, minutes in intervals.items():
+        if minutes > watch.SILENT_MINUTES:
+            continue
+        alarm = alarms[logical(f"{name}-silent", "Alarm")]
+        assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+        assert alarm["Period"] >= minutes * 60
+        waits = alarm["Period"] * alarm["EvaluationPeriods"]
+        assert 3 * minutes * 60 <= waits <= (7 * 86400 if alarm["Period"] >= 3600 else 86400)
 
 
 @pytest.mark.parametrize("path", PARAMETER_FILES, ids=lambda path: path.stem)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib.events.courier import SCHEDULE
+from chalicelib.events.tally import Told
 from chalicelib.events.webhook_desk import WEBHOOKS_LIMIT, Change
 from chalicelib.identity.refusals import RefusedError
 from chalicelib.spec.cloud_events import Event, EventType
@@ -72,6 +73,8 @@ def test_retries_wait_longer_each_time_and_end_among_the_dead(
     assert arrived(inbox) == [order] * (len(SCHEDULE) + 1)
     (dead,) = deployment.webhook_desk.dead(webhook, "", 10)
     assert (dead.event.order, dead.attempts, dead.status) == (order, len(SCHEDULE) + 1, 503)
+    assert deployment.tell_all(30) == Told(failed=len(SCHEDULE) + 1, given_up=1)
+    assert deployment.tell_all(30) == Told()
     assert deployment.queues.waiting(webhook.key, 10) == []
 
 

@@ -10,10 +10,12 @@ import jsonschema
 import pytest
 
 from chalicelib.events.stores import Queue
+from chalicelib.events.tally import Told
 from chalicelib.identity.audit import Record
 from chalicelib.identity.roles import Role
 from chalicelib.management import event_models
-from chalicelib.registry.changes import Actor, AuditAccount
+from chalicelib.registry.changes import NOBODY, Actor, AuditAccount, WriteAudit
+from chalicelib.registry.eviction import ACTION as PURGED
 from chalicelib.registry.lifecycle import reason_of
 from chalicelib.registry.promotion import Promotion
 from chalicelib.spec.cloud_events import Event, EventType, cloud_event
@@ -193,7 +195,7 @@ def test_the_stream_leads_from_a_push_to_the_receiver(driver: Driver, inbox: Inb
     (event,) = told(deployment)
     keys = {"lane": {"S": event.lane}, "order": {"S": event.order}}
     stream = {"Records": [{"eventName": "INSERT", "dynamodb": {"Keys": keys}}]}
-    deployment.tell(stream, 60)
+    assert deployment.tell(stream, 60) == Told(delivered=1)
     ((path, headers, body),) = inbox.got
     assert path == "/ccr?a=b"
     document: dict[str, Any] = json.loads(body)
@@ -205,7 +207,7 @@ def test_the_stream_leads_from_a_push_to_the_receiver(driver: Driver, inbox: Inb
     (done,) = deployment.queues.delivered(webhook.key, "", 10)
     assert (done.event, done.status, done.attempts) == (event, 204, 1)
     removal = {"Records": [{"eventName": "REMOVE", "dynamodb": {"Keys": keys}}]}
-    deployment.tell(removal, 60)
+    assert deployment.tell(removal, 60) == Told()
     assert deployment.queues.take(Queue(webhook.key, event.lane), "w", 2**40, 2**40) is None
 
 
@@ -213,3 +215,13 @@ def test_digest_in_events_is_plain_text(driver: Driver) -> None:
     digest = driver.push_image("1.0")
     (event,) = told(driver.deployment)
     assert Digest.parse(str(event.data["digest"])) == digest
+
+
+def test_what_gave_way_is_told(deployment: Deployment) -> None:
+    digest = f"sha256:{'1' * 64}"
+    why = {"reason": "a push needed its room", "tags": ["1.0"], "deleted": 1}
+    purged = WriteAudit(APP, NOBODY, PURGED, digest, why)
+    deployment.services.blobs.transactions.write([purged])
+    (event,) = told(deployment)
+    assert (event.type, event.subject) == (EventType.MANIFEST_PURGED, f"dev/app@{digest}")
+    assert (event.data["tags"], event.data["reason"]) == (["1.0"], "a push needed its room")

@@ -184,7 +184,8 @@ class _Month:
         invocations = count * times
         self._found["lambda-requests"] += invocations
         self._found["lambda-gb-seconds"] += count * gigabytes * milliseconds / 1000
-        self._found["snapstart-restores"] += invocations * assumed["restored_share"] * gigabytes
+        if function in requests.SNAPSHOTS:
+            self._found["snapstart-restores"] += invocations * assumed["restored_share"] * gigabytes
         self._found["logs"] += invocations * assumed["log_bytes"] / GIGABYTE
 
     def _edge(self, count: float, *, reaches_origin: bool) -> None:
@@ -214,7 +215,7 @@ class _Month:
 
     def _standing(self) -> None:
         """What costs the same whatever a team does."""
-        gigabytes = sum(requests.MEMORY.values()) / 1024
+        gigabytes = sum(requests.MEMORY[function] for function in requests.SNAPSHOTS) / 1024
         seconds = MONTH_HOURS * 3600 * self._assumed["published_versions"]
         self._found["snapstart-cache"] += gigabytes * seconds
         self._found["alarms"] += requests.ALARMS

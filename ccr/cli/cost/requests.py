@@ -138,9 +138,11 @@ MEMORY: Final = {
     "stream": 1024,
     "tell": 1024,
 }
+# Those that start from a snapshot: what clients wait for.
+SNAPSHOTS: Final = ("registry", "management")
 EDGE_MEMORY: Final = 128
 GATEWAY_CPUS: Final = 0.5
 GATEWAY_GB: Final = 1.0
-ALARMS: Final = 48
+ALARMS: Final = 52
 SECRETS: Final = 2
 GATEWAY_SECRETS: Final = 1

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from ccr.cli.cost.requests import SCHEDULES
 from ccr.cli.doctor import aws_command
 from ccr.cli.doctor.aws_command import AwsError, Stack
 from ccr.cli.doctor.findings import Check, Finding, ok, skipped, wrong
@@ -188,6 +189,17 @@ def failed_entries(stack: Stack) -> Finding:
     return ok(f"200 with FailedEntryCount 1, {told['Entries'][0].get('ErrorCode')}")
 
 
+def schedules(stack: Stack) -> Finding:
+    rules = stack.call("events", "list-rules", "--name-prefix", f"{stack.name}-").get("Rules", [])
+    states = {one["Name"]: one.get("State") for one in rules if one.get("ScheduleExpression")}
+    off = sorted(name for name, state in states.items() if state != "ENABLED")
+    if off:
+        return wrong(f"{', '.join(off)} do not run", "aws events enable-rule --name, for each")
+    if len(states) < len(SCHEDULES):
+        return wrong(f"{len(states)} schedules of {len(SCHEDULES)}", "deploy again")
+    return ok(f"{len(states)} schedules are on")
+
+
 def snapshots(stack: Stack) -> Finding:
     asked = ("--function-name", f"{stack.name}-registry", "--qualifier", "live")
     told = stack.call("lambda", "get-function-configuration", *asked)
@@ -298,6 +310,7 @@ FACTS: Final = tuple(
         ("aws-transaction-items", "a transaction takes 100 items", transaction_items),
         ("aws-item-size", "an item takes 400 KB", item_size),
         ("aws-failed-entries", "PutEvents answers 200 with `FailedEntryCount`", failed_entries),
+        ("aws-schedules", "collection and the other scheduled functions have a rule that is on", schedules),
         ("aws-snapstart", "the alias `live` has a snapshot, on arm64", snapshots),
     )
 )

@@ -46,8 +46,11 @@ resource "aws_lambda_function" "function" {
   publish          = true
   depends_on       = [aws_iam_role_policy.function, aws_secretsmanager_secret_version.key]
 
-  snap_start {
-    apply_on = "PublishedVersions"
+  dynamic "snap_start" {
+    for_each = each.value.has_url ? [1] : []
+    content {
+      apply_on = "PublishedVersions"
+    }
   }
 
   logging_config {
@@ -66,6 +69,7 @@ resource "aws_lambda_function" "function" {
       CCR_VERIFIER_FUNCTION    = "${var.name}-verifier:live"
       CCR_GRACE_SECONDS        = var.grace_seconds
       CCR_RETENTION_DAYS       = var.retention_days
+      CCR_RETENTION_COUNTED    = var.retention_counted ? "on" : "off"
       CCR_EVENT_BUS            = var.event_bus ? var.name : ""
       CCR_PULL_EVENTS          = var.pull_events
     }

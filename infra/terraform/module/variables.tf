@@ -82,6 +82,12 @@ variable "retention_days" {
   }
 }
 
+variable "retention_counted" {
+  description = "Whether what can be restored counts; false: it gives way to pushes that have no other room"
+  type        = bool
+  default     = true
+}
+
 variable "event_bus" {
   description = "Whether every change is told to an EventBridge bus, named as the deployment is"
   type        = bool
