@@ -34,7 +34,17 @@ from ccr.state import (
     lock,
     remember_engines,
 )
-from chalicelib.config import AWS, EDGE, FUNCTION, GATEWAY, ProcessSettings, Settings, SettingsError, Variable
+from chalicelib.config import (
+    AWS,
+    EDGE,
+    FUNCTION,
+    FUNCTION_URL,
+    GATEWAY,
+    ProcessSettings,
+    Settings,
+    SettingsError,
+    Variable,
+)
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import CONNECTIONS, server_config
 from chalicelib.identity.administrators import ADMINISTRATOR, Administrators
@@ -228,6 +238,12 @@ def set_administrator(administrators: Administrators, password: str) -> str:
     return ""
 
 
+_EMULATED: Final = {
+    FUNCTION_URL: "a bare function URL (CCR_EMULATE=function-url): docker cannot log in through it",
+    AWS: "CloudFront before a function URL (CCR_EMULATE=aws)",
+}
+
+
 def banner(url: str, place: Place, password: str, settings: Settings, metrics: str = "") -> str:
     """How to log in, push and pull; `url` is where it listens."""
     public = settings.public_url or url
@@ -238,6 +254,7 @@ def banner(url: str, place: Place, password: str, settings: Settings, metrics: s
         f"registry   {public}    data {place.data}    engines {place.engines}",
         *([f"password   {password}    (of {ADMINISTRATOR}; shown this once)"] if password else []),
         *([f"metrics    {metrics}"] if metrics else []),
+        *([f"emulates   {_EMULATED[settings.emulate]}"] if settings.emulate in _EMULATED else []),
         *([] if settings.redirect_blobs else [f"blobs      {streams}"]),
         "",
         f"  docker login {host} -u {ADMINISTRATOR}{shown}",

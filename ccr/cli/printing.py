@@ -42,6 +42,11 @@ def shown(value: Any) -> str:
     return "".join(_visible(str(value)))
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """1 tag, 2 tags."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def moment(value: str | None) -> str:
     """Of RFC 3339: the minute in UTC, which is what one wants to see."""
     return shown(value).replace("T", " ")[:16] + "Z" if value else _NOTHING

@@ -63,18 +63,27 @@ class Session:
         return self.output != Output.TABLE
 
     def list(
-        self, columns: Sequence[Column], path: str, limit: int | None = None, **params: str
+        self,
+        columns: Sequence[Column],
+        path: str,
+        limit: int | None = None,
+        *,
+        none: str = "none",
+        **params: str,
     ) -> list[Document]:
         """Show every item; return them."""
         items = list(self.api.pages(path, limit, **params))
-        self.rows(columns, items)
+        self.rows(columns, items, none)
         return items
 
-    def rows(self, columns: Sequence[Column], items: Sequence[Document]) -> None:
+    def rows(self, columns: Sequence[Column], items: Sequence[Document], none: str = "none") -> None:
+        """A table without rows is its headings, and `none` on standard error."""
         if self.is_json:
             printing.as_json(items)
-        else:
-            printing.table(columns, items)
+            return
+        printing.table(columns, items)
+        if not items and none:
+            note(none)
 
     def show(self, answer: Answer, fields: Sequence[Column], told: str = "") -> None:
         """One thing, with its version where it has one; in a table after the sentence `told`."""

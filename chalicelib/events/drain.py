@@ -19,9 +19,9 @@ _LOG: Final = logging.getLogger(__name__)
 
 def wants(webhook: Webhook, event: Event) -> bool:
     """A repository pattern says nothing of what is about the account."""
-    if webhook.is_disabled or not _matches(webhook.events, event.type):
+    if webhook.is_disabled or not matches(webhook.events, event.type):
         return False
-    return not event.repository or _matches(webhook.repositories, event.repository)
+    return not event.repository or matches(webhook.repositories, event.repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +62,6 @@ class Drainer:
         return [Queue(target, event.lane) for target in targets]
 
 
-def _matches(patterns: Iterable[str], text: str) -> bool:
+def matches(patterns: Iterable[str], text: str) -> bool:
+    """Whether one of them is `text`, when * is any text."""
     return any(fnmatchcase(text, pattern.replace("[", "[[]").replace("?", "[?]")) for pattern in patterns)

@@ -54,7 +54,9 @@ class WebhookTarget:
         try:
             status = self.post(webhook.url, headers, payload.body)
         except (OSError, ValueError) as error:
-            return Outcome(error=str(error) or type(error).__name__, is_unreachable=True)
+            # Without the number: whoever reads it is on another machine.
+            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return Outcome(error=said, is_unreachable=True)
         if 200 <= status < 300:
             return Outcome(status)
         hint = ": the receiver wants no more" if status == _GONE else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from chalicelib.events.courier import Outcome
+from chalicelib.events.drain import matches
 from chalicelib.events.payloads import CLOUDEVENTS, FORMATS
 from chalicelib.events.signature import LostKeyError, WebhookKeys, rotated
 from chalicelib.events.stores import Delivery, Queue, Queues, Webhook, Webhooks
@@ -19,6 +20,8 @@ from chalicelib.spec.cloud_events import Event, EventType
 WEBHOOKS_LIMIT: Final = 20
 PATTERNS_LIMIT: Final = 20
 OVERLAP_LIMIT_SECONDS: Final = 7 * 24 * 3600
+# A test is sent when it is asked for, whatever the patterns are.
+TYPES: Final = tuple(one.value for one in EventType if one is not EventType.WEBHOOK_TEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +163,8 @@ class WebhookDesk:
         if not (0 < len(after.events) <= PATTERNS_LIMIT and 0 < len(after.repositories) <= PATTERNS_LIMIT):
             message = f"a webhook has 1 to {PATTERNS_LIMIT} patterns of events, and of repositories"
             raise RefusedError(Reason.INVALID, message)
+        for pattern in change.events or ():
+            if not any(matches([pattern], one) for one in TYPES):
+                message = f"no event is of the type {pattern!r}: the types are {', '.join(TYPES)}"
+                raise RefusedError(Reason.INVALID, message)
         return after

@@ -195,8 +195,13 @@ def _describe(place: _Place) -> Response[LifecyclePolicyOut]:
         return answered(_out(place.name, found.document), version=found.version)
     outer = place.repository and _Place(place.registry).policy.find()
     if not outer:
-        raise not_found(place.policy.what, place.name)
+        raise _no_policy(place)
     return answered(_out(place.registry.name, outer.document, inherited=True))
+
+
+def _no_policy(place: _Place) -> RefusedError:
+    """Of what the caller sees: no secret is in it."""
+    return RefusedError(Reason.NOT_FOUND, f"{place.name} has no lifecycle policy: nothing of it expires")
 
 
 def _set(place: _Place, policy: LifecyclePolicyIn) -> Response[LifecyclePolicyOut]:
@@ -217,7 +222,7 @@ def _preview(place: _Place, asked: PreviewIn) -> PreviewOut:
     at = int(services.lifecycle.clock()) if at is None else at
     tried = LifecyclePolicy.of(asked.policy.document()) if asked.policy else None
     if tried is None and place.repository and services.lifecycle.policy(place.repository) is None:
-        raise not_found(place.policy.what, place.name)
+        raise _no_policy(place)
     found = list(islice(_verdicts(place, at, tried, asked), asked.limit + 1))
     kept = found[: asked.limit]
     following = f"{kept[-1][0]} {kept[-1][1].key}" if len(found) > asked.limit else ""

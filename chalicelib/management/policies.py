@@ -9,13 +9,20 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path
 
+from chalicelib.identity.refusals import Reason, RefusedError
 from chalicelib.identity.roles import WRITE_REGISTRY
 from chalicelib.management.forms import REPOSITORY_NAME
-from chalicelib.management.services import answered, caller_of
+from chalicelib.management.services import answered, caller_of, services_of
 from chalicelib.management.tenancy import require, seen_registry
-from chalicelib.management.undo_models import ImmutableTagsDocument, RetentionDocument
+from chalicelib.management.undo_models import (
+    ImmutableTagsDocument,
+    ImmutableTagsOut,
+    RetentionDocument,
+    RetentionOut,
+)
 from chalicelib.management.versioned_policies import VersionedPolicy
 from chalicelib.registry.policies import IMMUTABLE_TAGS, RETENTION, registry_scope, repository_scope
+from chalicelib.registry.retention import DAY
 from chalicelib.spec.reference import Repository, check_name
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -31,10 +38,18 @@ ScopePath = Annotated[
 
 
 @router.get("/policies/<scope>/immutable-tags", tags=["policies"])
-def describe_immutable_tags(scope: ScopePath) -> Response[ImmutableTagsDocument]:
-    """Of this very registry or repository; one without its own has that of its registry."""
-    found = _seen(scope, IMMUTABLE_TAGS).found()
-    return answered(ImmutableTagsDocument.model_validate(found.document), version=found.version)
+def describe_immutable_tags(scope: ScopePath) -> Response[ImmutableTagsOut]:
+    """The one in force: of this very registry or repository, with its ETag, or of its registry."""
+    own = _seen(scope, IMMUTABLE_TAGS)
+    found = own.find()
+    if found is not None:
+        out = ImmutableTagsOut(**found.document, scope=own.name, inherited=False)
+        return answered(out, version=found.version)
+    outer = _outer(own)
+    inherited = outer.find() if outer else None
+    if outer is None or inherited is None:
+        raise RefusedError(Reason.NOT_FOUND, f"no tags of {own.name} are immutable: there is no such policy")
+    return answered(ImmutableTagsOut(**inherited.document, scope=outer.name, inherited=True))
 
 
 @router.put("/policies/<scope>/immutable-tags", tags=["policies"])
@@ -53,10 +68,23 @@ def remove_immutable_tags(scope: ScopePath) -> Response[None]:
 
 
 @router.get("/policies/<scope>/retention", tags=["policies"])
-def describe_retention(scope: ScopePath) -> Response[RetentionDocument]:
-    """Of this very registry or repository; one without its own has that of its registry, or the setting."""
-    found = _seen(scope, RETENTION).found()
-    return answered(RetentionDocument.model_validate(found.document), version=found.version)
+def describe_retention(scope: ScopePath) -> Response[RetentionOut]:
+    """The one in force: of this very registry or repository, with its ETag, its registry's, the setting."""
+    own = _seen(scope, RETENTION)
+    found = own.find()
+    if found is not None:
+        return answered(
+            RetentionOut(**found.document, scope=own.name, inherited=False), version=found.version
+        )
+    outer = _outer(own)
+    inherited = outer.find() if outer else None
+    if outer is not None and inherited is not None:
+        return answered(RetentionOut(**inherited.document, scope=outer.name, inherited=True))
+    account = caller_of(router.context).credential.account
+    terms = services_of(router.context).undo.trash.terms(Repository(account, own.name))
+    return answered(
+        RetentionOut(days=terms.seconds // DAY, counted=terms.is_counted, scope="", inherited=True)
+    )
 
 
 @router.put("/policies/<scope>/retention", tags=["policies"])
@@ -77,6 +105,15 @@ def _seen(encoded: str, kind: str) -> VersionedPolicy:
     """Raises RefusedError (NOT_FOUND) for a registry that the caller may not see."""
     scope, name, _ = _scope(encoded)
     return VersionedPolicy(router.context, scope, kind, name)
+
+
+def _outer(own: VersionedPolicy) -> VersionedPolicy | None:
+    """Of the registry of a repository."""
+    registry, slash, _ = own.name.partition("/")
+    if not slash:
+        return None
+    account = caller_of(router.context).credential.account
+    return VersionedPolicy(router.context, registry_scope(account, registry), own.kind, registry)
 
 
 def _changeable(encoded: str, kind: str) -> VersionedPolicy:

@@ -68,7 +68,8 @@ class NamedOut(BaseModel):
 
 class RollbackIn(Strict):
     back: Annotated[int, Field(ge=1, le=1000), BeforeValidator(as_whole)] | None = Field(
-        default=None, description="so many versions; one, where nothing else is said"
+        default=None,
+        description="so many images before the one that it names, each counted once; 1, unless said",
     )
     digest: DigestText | None = None
     at: Moment | None = Field(default=None, description="what it named then")
@@ -112,6 +113,11 @@ class ImmutableTagsDocument(Strict):
     )
 
 
+class ImmutableTagsOut(ImmutableTagsDocument):
+    scope: str = Field(description="the registry or the repository that it is of")
+    inherited: bool = Field(description="it is the registry's, and the repository has none of its own")
+
+
 class RetentionDocument(Strict):
     days: Annotated[int, Field(ge=0, le=365), BeforeValidator(as_whole)] = Field(
         description="how long what is deleted can be restored; 0: nothing is kept"
@@ -121,3 +127,8 @@ class RetentionDocument(Strict):
         description="false: what is kept gives way to pushes that the account has no other room for, the "
         "oldest first; null: as the deployment has it, CCR_RETENTION_COUNTED",
     )
+
+
+class RetentionOut(RetentionDocument):
+    scope: str = Field(description="the registry or the repository that it is of; empty: the deployment")
+    inherited: bool = Field(description="there is none of its own")

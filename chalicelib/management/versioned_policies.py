@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.identity.refusals import not_found, stale
+from chalicelib.identity.refusals import Reason, RefusedError, stale
 from chalicelib.management.services import caller_of, services_of
 from chalicelib.registry.policies import Policy
 
@@ -31,7 +31,7 @@ class VersionedPolicy:
         """Raises RefusedError (NOT_FOUND)."""
         policy = self.find()
         if policy is None:
-            raise not_found(self.what, self.name)
+            raise RefusedError(Reason.NOT_FOUND, f"{self.name} has no {self.what} of its own")
         return policy
 
     def put(self, document: Any) -> int:

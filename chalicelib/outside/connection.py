@@ -99,6 +99,8 @@ def _resolved(host: str, port: int, seconds: float) -> list[str]:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             answers.put([str(one[4][0]) for one in found])
+        except socket.gaierror as error:
+            answers.put(OSError(f"{host} resolves to no address here: {error.strerror}"))
         except (OSError, ValueError) as error:
             answers.put(error)
 

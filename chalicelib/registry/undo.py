@@ -125,8 +125,9 @@ class Undo:
         actor: Actor = NOBODY,
         may_restore: bool = True,
     ) -> Restored:
-        """Let a tag name what it named `back` versions ago, at `at` (epoch milliseconds), or `digest`.
+        """Let a tag name what it named `back` images ago, at `at` (epoch milliseconds), or `digest`.
 
+        Each image counts once, where it was last named, and the one that is named now not at all.
         Raises MANIFEST_UNKNOWN (404) where there is no such version, or it is gone; MANIFEST_INVALID (412)
         where the tag moved meanwhile; DENIED (403) where it is immutable.
         """
@@ -338,11 +339,11 @@ class Undo:
     ) -> Digest | None:
         if at is not None:
             return self.at(repository, tag, at).digest
-        last = now
+        seen: set[Digest | None] = {None, now}
         for version in self._versions(repository, tag):
-            if version is None or version == last:
+            if version in seen:
                 continue
-            last = version
+            seen.add(version)
             back -= 1
             if not back:
                 return version

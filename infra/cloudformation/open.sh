@@ -4,12 +4,40 @@
 #   infra/cloudformation/open.sh ccr-prod [region]
 #   infra/cloudformation/open.sh --terraform infra/terraform/example
 set -euo pipefail
+
+usage() {
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+}
+
+case ${1:-} in
+-h | --help)
+    usage
+    exit 0
+    ;;
+--terraform) [ -n "${2:-}" ] || { usage >&2 && exit 2; } ;;
+'' | -*)
+    usage >&2
+    exit 2
+    ;;
+esac
+for tool in aws jq; do
+    if ! command -v "$tool" >/dev/null; then
+        echo "open.sh needs $tool on the PATH" >&2
+        exit 1
+    fi
+done
+# Version 1 has neither the options nor the signatures (SigV4A) that this takes.
+version=$(aws --version 2>&1)
+if [[ $version != aws-cli/[2-9]* ]]; then
+    echo "open.sh needs version 2 of the AWS CLI; this is ${version%% *}" >&2
+    exit 1
+fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 chmod 700 "$scratch"
 
-if [ "${1:?the name of the stack, or --terraform and the folder of the root module}" = --terraform ]; then
-    terraform -chdir="${2:?the folder of the root module}" output -json registry >"$scratch/outputs"
+if [ "$1" = --terraform ]; then
+    terraform -chdir="$2" output -json registry >"$scratch/outputs"
     name=$(jq -r '.table_prefix | rtrimstr("-")' "$scratch/outputs")
     region=$(jq -r .region "$scratch/outputs")
 else

@@ -10,6 +10,10 @@ from tests.support.client import Client
 from tests.support.content import image
 
 
+def test_its_help_names_the_options_of_a_check(terminal: Terminal) -> None:
+    assert "--plan FILE" in terminal.ccr("fsck", "--help").out
+
+
 def test_a_registry_that_was_pushed_to_and_deleted_from_is_clean(
     terminal: Terminal, dev: str, client: Client, tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.terminal import Terminal
 from tests.support.client import Client
 from tests.support.content import digest_of, image
@@ -51,4 +53,12 @@ def test_a_run_says_what_it_freed_and_frees_nothing_young(
 
 
 def test_a_digest_that_nobody_has_is_not_found(terminal: Terminal) -> None:
-    assert terminal.try_ccr("gc", "plan", f"sha256:{'0' * 64}").exit_code == 5
+    ended = terminal.try_ccr("gc", "plan", f"sha256:{'0' * 64}")
+    assert (ended.exit_code, "manifests are none" in ended.err) == (5, True)
+
+
+@pytest.mark.parametrize("named", ["dev/app:1.0", "garbage", "sha256:abc"])
+def test_what_is_no_digest_is_told_what_one_is(terminal: Terminal, named: str) -> None:
+    ended = terminal.try_ccr("gc", "plan", named)
+    assert ended.exit_code == 2
+    assert f"'{named}' is no digest of a blob" in ended.err

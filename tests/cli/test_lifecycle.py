@@ -41,7 +41,16 @@ def test_a_policy_is_tried_set_shown_run_and_removed(terminal: Terminal, app: st
         ("v1", True, "newest"),
         (None, True, "newest"),
     ]
-    assert terminal.try_ccr("lifecycle", "show", app).exit_code == 5
+    run = terminal.ccr("lifecycle", "run", app)
+    assert (run.out, run.err) == (
+        "0 tags and 0 manifests went\n",
+        f"ccr: {app} has no lifecycle policy: nothing of it expires\n",
+    )
+    nothing = terminal.try_ccr("lifecycle", "show", app)
+    assert (nothing.exit_code, nothing.err) == (
+        5,
+        f"ccr: {app} has no lifecycle policy: nothing of it expires\n",
+    )
     made = terminal.ask("lifecycle", "set", app, policy)
     assert (made["scope"], made["version"]) == (app, "1")
     assert terminal.ask("lifecycle", "show", app)["rules"] == made["rules"]
@@ -52,7 +61,8 @@ def test_a_policy_is_tried_set_shown_run_and_removed(terminal: Terminal, app: st
     assert tags(terminal, app) == ["v2"]
     assert terminal.ccr("lifecycle", "preview", app).out == "nothing goes\n"
     assert terminal.ask("lifecycle", "remove", app, "--if-match", "1") == {"removed": app}
-    assert terminal.try_ccr("lifecycle", "remove", app).exit_code == 5
+    nothing = terminal.try_ccr("lifecycle", "remove", app)
+    assert (nothing.exit_code, nothing.err) == (5, f"ccr: {app} has no lifecycle policy of its own\n")
 
 
 def test_people_are_told_what_and_why(terminal: Terminal, app: str, dev: str, policy: str) -> None:
@@ -63,7 +73,7 @@ def test_people_are_told_what_and_why(terminal: Terminal, app: str, dev: str, po
     assert f"{app}:v1" in shown
     assert "newer ones: 1; to be kept: 1" in shown
     assert "it is among the 1 newest" in shown
-    assert "1 tags and 1 manifests went" in terminal.ccr("lifecycle", "run", dev).out
+    assert "1 tag and 1 manifest went" in terminal.ccr("lifecycle", "run", dev).out
 
 
 def test_a_moment_to_come_can_be_asked_about(terminal: Terminal, app: str, tmp_path: Path) -> None:

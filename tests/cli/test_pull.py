@@ -53,6 +53,26 @@ def test_a_layout_is_whole_and_the_digest_comes_last(
     assert entry["annotations"]["org.opencontainers.image.ref.name"] == "1.0"
 
 
+@pytest.mark.usefixtures("pushed")
+@pytest.mark.parametrize("named", ["{dev}/app:none", "{dev}/none:1.0", "nobody-has-this/app:1.0"])
+def test_what_is_not_there_and_what_may_not_be_pulled_is_told_in_the_same_words(
+    terminal: Terminal, dev: str, project: str, tmp_path: Path, named: str
+) -> None:
+    robot = f"{dev}-reader"
+    made = terminal.ask("credential", "create-robot", robot, "-p", project, "--grant", f"{dev}/*:pull")
+    terminal.environ |= {
+        "CCR_URL": terminal.registry.url,
+        "CCR_USERNAME": robot,
+        "CCR_PASSWORD": made["secret"],
+    }
+    name = named.format(dev=dev)
+    ended = terminal.try_ccr("pull", name, str(tmp_path / "image"))
+    assert (ended.exit_code, ended.err) == (
+        Exit.NOT_FOUND,
+        f"ccr: there is no image '{name}' that you may see\n",
+    )
+
+
 def test_what_is_there_is_not_pulled_again_unless_it_is_damaged(
     terminal: Terminal, dev: str, pushed: Document, tmp_path: Path
 ) -> None:

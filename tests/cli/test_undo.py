@@ -64,6 +64,27 @@ def test_a_tag_has_a_history_and_goes_back_in_it(terminal: Terminal, dev: str, o
     assert terminal.ask("tag", "rollback", f"{dev}/app:live", "--to", second)["digest"] == second
 
 
+def test_a_rollback_that_moves_nothing_says_so(terminal: Terminal, dev: str, own: Client) -> None:
+    digest = own.push(image(b"layer"), "live")
+    said = terminal.ccr("tag", "rollback", f"{dev}/app:live", "--to", digest)
+    assert f"nothing moved: {dev}/app:live names that already" in said.err
+
+
+def test_a_tag_that_named_nothing_is_told_as_that(terminal: Terminal, dev: str, own: Client) -> None:
+    own.push(image(b"layer"), "live")
+    said = terminal.ccr("tag", "at", f"{dev}/app:live", "2024-03-01").out
+    assert said == f"{dev}/app:live named nothing at 2024-03-01 00:00Z\n"
+    assert f"{dev}/app:never never named anything" in terminal.ccr("tag", "history", f"{dev}/app:never").err
+
+
+def test_a_list_of_nothing_says_none_beside_its_headings(terminal: Terminal, dev: str, own: Client) -> None:
+    own.push(image(b"layer"), "live")
+    listed = terminal.ccr("trash", "list", f"{dev}/app")
+    assert listed.out.startswith("DIGEST")
+    assert listed.err == "ccr: none\n"
+    assert terminal.try_ccr("trash", "list", f"{dev}/app", "--output", "json").err == ""
+
+
 def test_what_a_tag_named_at_a_time_is_told(terminal: Terminal, dev: str, own: Client) -> None:
     digest = own.push(image(b"layer"), "live")
     assert terminal.ask("tag", "at", f"{dev}/app:live", "2024-03-01")["digest"] is None
@@ -88,6 +109,28 @@ def test_immutable_tags_are_neither_moved_nor_deleted_unless_forced(
     assert terminal.ask("policy", "immutable-tags", dev)["patterns"] == ["v*"]
     terminal.ccr("policy", "immutable-tags", dev, "--off")
     assert terminal.try_ccr("policy", "immutable-tags", dev).exit_code == 5
+
+
+def test_a_policy_in_force_says_whose_it_is(terminal: Terminal, dev: str, own: Client) -> None:
+    own.push(image(b"layer"), "1.0")
+    shown = terminal.ask("policy", "retention", f"{dev}/app")
+    assert shown == {"days": 7, "counted": True, "scope": "", "inherited": True}
+    assert "the setting of the deployment" in terminal.ccr("policy", "retention", dev).out
+    terminal.ccr("policy", "retention", dev, "30", "--uncounted")
+    shown = terminal.ask("policy", "retention", f"{dev}/app")
+    assert shown == {"days": 30, "counted": False, "scope": dev, "inherited": True}
+    nothing = terminal.try_ccr("policy", "immutable-tags", f"{dev}/app")
+    assert (nothing.exit_code, nothing.err) == (
+        5,
+        f"ccr: no tags of {dev}/app are immutable: there is no such policy\n",
+    )
+    terminal.ccr("policy", "immutable-tags", dev, "v*")
+    assert f"that of the registry {dev}" in terminal.ccr("policy", "immutable-tags", f"{dev}/app").out
+    terminal.ccr("policy", "immutable-tags", f"{dev}/app", "*")
+    shown = terminal.ask("policy", "immutable-tags", f"{dev}/app")
+    assert (shown["patterns"], shown["scope"], shown["inherited"]) == (["*"], f"{dev}/app", False)
+    assert "its own" in terminal.ccr("policy", "immutable-tags", f"{dev}/app").out
+    terminal.ccr("policy", "immutable-tags", f"{dev}/app", "--off")
 
 
 def test_a_retention_of_no_days_keeps_nothing(terminal: Terminal, dev: str, own: Client) -> None:

@@ -125,6 +125,18 @@ def test_banner_says_that_blobs_stream() -> None:
     assert "CCR_BLOB_REDIRECT=off" in line
 
 
+@pytest.mark.parametrize(
+    ("emulated", "said"),
+    [("function-url", "a bare function URL"), ("aws", "CloudFront before a function URL")],
+)
+def test_banner_says_what_is_emulated(emulated: str, said: str) -> None:
+    environ = {"CCR_EMULATE": emulated, "CCR_ORIGIN_SECRET": "0123456789abcdef"}
+    (line,) = [one for one in banner_of("http://x", **environ) if one.startswith("emulates ")]
+    assert said in line
+    assert f"CCR_EMULATE={emulated}" in line
+    assert not [one for one in banner_of("http://x") if one.startswith("emulates ")]
+
+
 def an_engine(endpoint: str) -> Engine:
     unused: Any = None
     return Engine("engine", endpoint, Path("log"), unused)

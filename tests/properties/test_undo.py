@@ -357,7 +357,7 @@ def test_a_rollback_names_what_the_tag_named_before_and_another_one_comes_back(l
     lab.registry.now += 1
     assert lab.undo.rollback(REPOSITORY, "v1").digest == BIG.digest
     lab.registry.now += 1
-    assert lab.undo.rollback(REPOSITORY, "v1", back=4).digest == SMALL.digest
+    assert lab.undo.rollback(REPOSITORY, "v1", back=2).digest == SMALL.digest
     lab.registry.now += 1
     actions = [move.action for move in lab.undo.moves(REPOSITORY, "v1")]
     assert actions[:2] == ["rollback"] * 2
@@ -370,6 +370,16 @@ def three_versions(lab: Laboratory) -> None:
         lab.registry.now += 1
         lab.push(document, "v1")
     lab.registry.now += 1
+
+
+def test_a_rollback_after_a_rollback_counts_no_image_twice(lab: Laboratory) -> None:
+    three_versions(lab)
+    lab.undo.rollback(REPOSITORY, "v1")
+    lab.registry.now += 1
+    with pytest.raises(RegistryError, match="no such version"):
+        lab.undo.rollback(REPOSITORY, "v1", back=3)
+    rolled = lab.undo.rollback(REPOSITORY, "v1", back=2)
+    assert (rolled.digest, rolled.tags) == (SMALL.digest, ("v1",))
 
 
 def test_a_rollback_by_versions_by_time_and_by_digest(lab: Laboratory) -> None:

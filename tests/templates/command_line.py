@@ -19,6 +19,9 @@ def main() -> None:
         assert sys.argv[2:] == ["output", "-json", "registry"], sys.argv
         print((folder / "terraform.json").read_text())
         return
+    if sys.argv[1:] == ["--version"]:
+        print(f"aws-cli/{os.environ.get('CLI_VERSION', '2.27.0')} Python/3.13.3 Linux/6 exe/x86_64")
+        return
     service, operation, *rest = sys.argv[1:]
     positional, options = _parsed(rest)
     for name, value in options.items():

@@ -160,3 +160,30 @@ def test_what_the_setup_function_fails_at_is_shown_and_nothing_is_put(
     assert "not hexadecimal" in done.stderr
     called = [json.loads(line)[1] for line in (tmp_path / "calls").read_text().splitlines()]
     assert called == ["describe-stacks", "invoke"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [((), 2), (("--region",), 2), (("--terraform",), 2), (("--help",), 0), (("-h",), 0)],
+)
+def test_without_a_stack_it_says_how_it_is_called(
+    opened: Callable[..., tuple[str, Calls]], tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    opened("ccr-prod")
+    (tmp_path / "calls").write_text("")
+    done = subprocess.run([str(SCRIPT), *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code
+    assert "open.sh ccr-prod [region]" in (done.stderr if code else done.stdout)
+    assert (tmp_path / "calls").read_text() == ""
+
+
+def test_version_1_of_the_cli_is_refused_before_anything_is_asked(
+    opened: Callable[..., tuple[str, Calls]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened("ccr-prod")
+    (tmp_path / "calls").write_text("")
+    monkeypatch.setenv("CLI_VERSION", "1.44.5")
+    done = subprocess.run([str(SCRIPT), "ccr-prod"], capture_output=True, text=True, check=False, timeout=60)
+    told = "open.sh needs version 2 of the AWS CLI; this is aws-cli/1.44.5\n"
+    assert (done.returncode, done.stderr) == (1, told)
+    assert (tmp_path / "calls").read_text() == ""

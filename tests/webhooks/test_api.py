@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -163,3 +164,24 @@ def _buried(deployment: Deployment, target: str, number: int) -> str:
     assert deployment.queues.give_up(queue, delivery, "w")
     assert deployment.queues.end(queue, "w")
     return order
+
+
+def test_a_pattern_that_no_event_has_is_refused_with_the_types_that_there_are(
+    owner: Caller, inbox: Inbox
+) -> None:
+    asked = {"name": "ci", "url": inbox.url, "events": ["ccr.tag.*", "ccr.manifest.push"]}
+    refused = owner.api("POST", "/webhooks", asked)
+    assert refused.status == 422
+    assert "'ccr.manifest.push'" in refused.document["detail"]
+    assert "ccr.manifest.pushed, " in refused.document["detail"]
+    made(owner, inbox.url)
+    assert owner.api("PATCH", "/webhooks/ci", {"events": ["ccr.webhook.*"]}).status == 422
+    assert owner.api("PATCH", "/webhooks/ci", {"events": ["*.expired"]}).status == 200
+
+
+def test_a_receiver_that_takes_no_connection_is_told_in_words(owner: Caller, inbox: Inbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    made(owner, f"http://127.0.0.1:{port}/")
+    tried = owner.api("POST", "/webhooks/ci/test").document
+    assert (tried["delivered"], tried["error"]) == (False, "Connection refused")

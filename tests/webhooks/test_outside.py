@@ -187,3 +187,14 @@ def test_what_is_no_http_is_an_error_of_the_connection() -> None:
     outside = Outside(allows_http=True, inside={"loopback"}, seconds=5)
     with pytest.raises(OSError, match="does not speak HTTP"):
         outside.post(f"http://127.0.0.1:{port}/", {}, b"x")
+
+
+def test_a_name_without_an_address_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(connection.socket, "getaddrinfo", resolve)
+    with pytest.raises(
+        OSError, match=r"^ci\.example resolves to no address here: Name or service not known$"
+    ):
+        Outside().post("https://ci.example/", {}, b"")

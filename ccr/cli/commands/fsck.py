@@ -29,6 +29,8 @@ class _CheckFirst(TyperGroup):
 app = typer.Typer(
     cls=_CheckFirst,
     help="Check that everything can be pulled that is named, and every count is right.",
+    epilog="Without a command it is check, whose options `ccr fsck check --help` lists: "
+    "--plan FILE, --repository, --account.",
 )
 FORM: Final = "ccr-fsck-plan-1"
 # As many findings as a request may be long.
@@ -74,12 +76,14 @@ def check(
             break
     if plan is not None:
         plan.write_text(json.dumps({"form": FORM, "findings": findings}, indent=2) + "\n")
-    session.rows(COLUMNS, findings)
+    session.rows(COLUMNS, findings, none="")
     if unsettled:
-        note(f"{unsettled} rows changed each time they were looked at: check again when less is pushed")
+        rows = printing.counted(unsettled, "row")
+        note(f"{rows} changed at each look: check again when less is pushed")
     if findings:
         where = f"; `ccr fsck apply {plan}` mends it" if plan else "; --plan FILE writes what mends it"
-        raise CliError(f"{len(findings)} things are not as they must be{where}", Exit.FAILURE)
+        found = "1 thing is" if len(findings) == 1 else f"{len(findings)} things are"
+        raise CliError(f"{found} not as they must be{where}", Exit.FAILURE)
     if not session.is_json:
         note("clean")
 
@@ -94,7 +98,7 @@ def apply(session: Session, plan: PlanFile) -> None:
     session.rows(RESULTS, done)
     stale = sum(one["result"] == "stale" for one in done)
     if stale:
-        note(f"{stale} were skipped, because their rows have changed since: check again")
+        note(f"{stale} skipped, because rows have changed since: check again")
 
 
 def _read(plan: Path) -> list[Any]:

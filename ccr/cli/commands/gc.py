@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from ccr.cli.answers import Answer
 from ccr.cli.arguments import Limit
+from ccr.cli.exits import CliError, Exit
 from ccr.cli.paths import path
 from ccr.cli.printing import Document, column, moment
 from ccr.cli.session import Session, command, note
 from ccr.cli.sizes import size
 
 app = typer.Typer(no_args_is_help=True, help="Garbage: what is freed, when, and why not.")
+_DIGEST: Final = re.compile("sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 FREED = (
     ("bytes", lambda one: size(one["bytes"])),
     *(column(name) for name in ("blobs", "links", "manifests", "trash", "uploads", "objects")),
@@ -36,7 +40,7 @@ def plan(
 ) -> None:
     """Explain why a blob lives or when it goes; or list what the next run would free."""
     if digest:
-        told = session.api.get(path("holders", digest))
+        told = _told(session, digest)
         if session.is_json:
             session.show(told, ())
         else:
@@ -46,7 +50,7 @@ def plan(
     if session.is_json:
         session.show(answer, ())
         return
-    session.rows(DUE, answer.document["items"])
+    session.rows(DUE, answer.document["items"], none="the next run frees nothing")
     if answer.document["more"]:
         note("there is more; --output json shows no more either: `ccr gc run` frees it all")
 
@@ -64,6 +68,25 @@ def run(session: Session) -> None:
 def report(session: Session, limit: Limit = None) -> None:
     """List the runs of the last 31 days that freed something, newest first."""
     session.list(RUNS, "/collections", limit)
+
+
+def _told(session: Session, digest: str) -> Answer:
+    """Raises BadParameter for what is no digest, CliError."""
+    if not _DIGEST.fullmatch(digest):
+        raise typer.BadParameter(
+            f"{digest!r} is no digest of a blob, as a manifest names its config and layers: sha256:…"
+        )
+    try:
+        return session.api.get(path("holders", digest))
+    except CliError as error:
+        if error.exit_code is not Exit.NOT_FOUND:
+            raise
+        raise CliError(
+            f"no blob of this account is {digest}; manifests are none: "
+            "they live until they are deleted, and `ccr trash list` has those that were",
+            Exit.NOT_FOUND,
+            error.problem,
+        ) from error
 
 
 def _explained(told: Document) -> Iterator[str]:

@@ -14,8 +14,8 @@ from ccr.cli.answers import Document
 from ccr.cli.arguments import IfMatch, after_now
 from ccr.cli.exits import CliError, Exit
 from ccr.cli.paths import path
-from ccr.cli.printing import Column, column
-from ccr.cli.session import Session, command
+from ccr.cli.printing import Column, column, counted
+from ccr.cli.session import Session, command, note
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -126,12 +126,24 @@ def run(session: Session, name: Name) -> None:
     if session.is_json:
         session.done("", gone=gone, left=answer["left"], complete=answer["complete"])
         return
+    if not gone and "/" in session.connection.bare(name):
+        _check_policy(session, name)
     if gone:
         session.rows(VERDICTS[::2] + VERDICTS[3:], gone)
     tags = sum(one["tag"] is not None for one in gone)
-    print(f"{tags} tags and {len(gone) - tags} manifests went")
+    print(f"{counted(tags, 'tag')} and {counted(len(gone) - tags, 'manifest')} went")
     if answer["left"]:
-        print(f"{len(answer['left'])} changed meanwhile, and were left for the next run")
+        print(f"{len(answer['left'])} changed meanwhile: left for the next run")
+
+
+def _check_policy(session: Session, name: str) -> None:
+    """A run without a policy is none: say so beside its count."""
+    try:
+        session.api.get(_path(session, name))
+    except CliError as error:
+        if error.exit_code is not Exit.NOT_FOUND:
+            raise
+        note(error.message)
 
 
 def _pages(session: Session, name: str, asked: Document) -> Iterator[Document]:

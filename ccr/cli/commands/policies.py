@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from ccr.cli.answers import Answer
 from ccr.cli.arguments import IfMatch
 from ccr.cli.paths import path
-from ccr.cli.printing import column
+from ccr.cli.printing import Column, column
 from ccr.cli.session import Session, command
 
 app = typer.Typer(no_args_is_help=True, help="Policies of a registry, or of one of its repositories.")
@@ -39,7 +41,10 @@ def immutable_tags(
     off: Off = False,
     if_match: IfMatch = "",
 ) -> None:
-    """Show or set which tags can neither be pushed over nor deleted."""
+    """Show or set which tags can neither be pushed over nor deleted.
+
+    A repository without a policy of its own has that of its registry.
+    """
     place = path("policies", session.connection.bare(name), "immutable-tags")
     if off:
         session.api.delete(place, if_match)
@@ -48,7 +53,7 @@ def immutable_tags(
         body = {"patterns": patterns, "except": exceptions or []}
         session.show(session.api.put(place, body, if_match), PATTERNS)
     else:
-        session.show(session.api.get(place), PATTERNS)
+        _show(session, session.api.get(place), PATTERNS)
 
 
 @command(app, "retention")
@@ -71,7 +76,10 @@ def retention(
     off: Off = False,
     if_match: IfMatch = "",
 ) -> None:
-    """Show or set for how many days what is deleted from now on can be restored."""
+    """Show or set for how many days what is deleted from now on can be restored.
+
+    Where neither the repository nor its registry says, the deployment does: CCR_RETENTION_DAYS.
+    """
     if counted is not None and days is None:
         raise typer.BadParameter("say for how many days it is kept too: ccr policy retention prod 30")
     place = path("policies", session.connection.bare(name), "retention")
@@ -82,7 +90,16 @@ def retention(
         body = {"days": days, "counted": counted}
         session.show(session.api.put(place, body, if_match), RETENTION)
     else:
-        session.show(session.api.get(place), RETENTION)
+        _show(session, session.api.get(place), RETENTION)
+
+
+def _show(session: Session, answer: Answer, fields: Sequence[Column]) -> None:
+    """The policy in force, and whose it is."""
+    whose = "its own"
+    if answer.document.get("inherited"):
+        scope = answer.document["scope"]
+        whose = f"that of the registry {scope}" if scope else "the setting of the deployment"
+    session.show(answer, (*fields, ("policy", lambda _: whose)))
 
 
 def _counted(value: bool | None) -> str:  # noqa: FBT001 - as the document has it

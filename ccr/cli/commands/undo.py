@@ -11,7 +11,7 @@ from ccr.cli.arguments import Limit
 from ccr.cli.commands.images import Repository, tags
 from ccr.cli.paths import path
 from ccr.cli.printing import column
-from ccr.cli.session import Session, command
+from ccr.cli.session import Session, command, note
 
 trash = typer.Typer(no_args_is_help=True, help="What was deleted, and can be restored for a time.")
 Deleted = Annotated[str, typer.Argument(metavar="IMAGE", help="dev/app@sha256:…, as `trash list` shows it.")]
@@ -93,7 +93,7 @@ def restore(
 @command(tags, "history")
 def history(session: Session, tag: Tagged, limit: Limit = None) -> None:
     """Show every move of a tag, newest first."""
-    session.list(MOVES, f"{_tag_path(session, tag)}/history", limit)
+    session.list(MOVES, f"{_tag_path(session, tag)}/history", limit, none=f"{tag} never named anything")
 
 
 @command(tags, "at")
@@ -103,7 +103,11 @@ def at(
     time: Annotated[str, typer.Argument(help="2027-03-01, 2027-03-01T12:00:00Z, or 90d for as long ago.")],
 ) -> None:
     """Show what a tag named at a time, and whether that can be pulled or restored."""
-    session.show(session.api.get(_tag_path(session, tag), at=arguments.before_now(time)), NAMED)
+    answer = session.api.get(_tag_path(session, tag), at=arguments.before_now(time))
+    if answer.document["digest"] is None and not session.is_json:
+        print(f"{tag} named nothing at {printing.moment(answer.document['at'])}")
+        return
+    session.show(answer, NAMED)
 
 
 @command(tags, "rollback")
@@ -112,7 +116,8 @@ def rollback(
     tag: Tagged,
     *,
     back: Annotated[
-        int | None, typer.Option(min=1, help="So many versions; one, if left out.", show_default=False)
+        int | None,
+        typer.Option(min=1, help="So many images, each counted once; one, if left out.", show_default=False),
     ] = None,
     to: Annotated[str, typer.Option(metavar="DIGEST", help="To this image.", show_default=False)] = "",
     time: Annotated[
@@ -132,6 +137,8 @@ def rollback(
         body = {"at": arguments.before_now(time)}
     answer = session.api.create(f"{_tag_path(session, tag)}/rollback", body)
     session.show(answer, RESTORED)
+    if not answer.document["tags"]:
+        note(f"nothing moved: {tag} names that already")
 
 
 def _by_digest(session: Session, image: str) -> tuple[str, str]:

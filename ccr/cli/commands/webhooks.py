@@ -191,7 +191,8 @@ def replay(
     """Deliver again what was given up, with the ids that it had."""
     answer = session.api.post(path("webhooks", name, "replays"), {"ids": ids or []})
     count = len(answer.document["ids"])
-    session.done(f"{count} deliveries wait again", ids=answer.document["ids"])
+    waiting = "1 delivery waits" if count == 1 else f"{count} deliveries wait"
+    session.done(f"{waiting} again", ids=answer.document["ids"])
 
 
 def _show_made(session: Session, answer: Answer, name: str) -> None:
@@ -201,4 +202,9 @@ def _show_made(session: Session, answer: Answer, name: str) -> None:
     secret = (column("secret"), column("authorization")) if document.get("secret") else ()
     session.show(answer, (*FIELDS, *secret))
     if secret and not session.is_json:
-        print("\nThe secret is shown this once: the receiver checks signatures with it.")
+        checks = (
+            "checks signatures with it"
+            if document["format"] == "cloudevents"
+            else "checks signatures with it, or compares `authorization` with the header of that name"
+        )
+        print(f"\nThe secret is shown this once: the receiver {checks}.")

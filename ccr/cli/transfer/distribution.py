@@ -40,10 +40,20 @@ class Distribution:
 
     def manifest(self, reference: str) -> Manifest:
         """Verified where `reference` is a digest. Raises CliError, DamagedError."""
-        answer, raw = self._document(f"manifests/{reference}", Accept=_ACCEPT)
+        try:
+            answer, raw = self._document(f"manifests/{reference}", Accept=_ACCEPT)
+        except CliError as error:
+            if error.exit_code in {Exit.NOT_FOUND, Exit.FORBIDDEN}:
+                raise self._absent(reference) from error
+            raise
         digest = reference if ":" in reference else digest_of(raw)
         media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         return manifests.parse(verified(raw, digest, "a manifest"), digest, media_type)
+
+    def _absent(self, reference: str) -> CliError:
+        """The same for what is not there and for what may not be pulled, as the management API has it."""
+        name = f"{self._repository}{'@' if ':' in reference else ':'}{reference}"
+        return CliError(f"there is no image {name!r} that you may see", Exit.NOT_FOUND)
 
     def fetch(self, wanted: Descriptor) -> bytes:
         """A manifest or a small blob, by its digest."""
