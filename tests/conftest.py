@@ -17,6 +17,8 @@ from tests.support.process import RegistryProcess, StartError, running_registry
 # How long an example takes is the machine's business.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+# Some machines keep no bytecode: then every process that tests start would compile all again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "redirect": ("embedded", {}),

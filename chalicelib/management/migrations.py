@@ -10,12 +10,20 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from pydantic import BaseModel, Field
 
 from chalicelib.identity.refusals import Reason, RefusedError
+from chalicelib.management.models import Strict
 from chalicelib.management.services import answered, caller_of, moment, services_of
 from chalicelib.registry.migrations import Migrations, Progress, Schema
 
 router = Router()  # type: ignore[no-untyped-call]
 # Within what an edge waits for.
 SECONDS: Final = 20
+
+
+class MigrateIn(Strict):
+    again: bool = Field(
+        default=False,
+        description="begin with the first one again, in 15 minutes: an older release has run in between",
+    )
 
 
 class MigrationOut(BaseModel):
@@ -46,12 +54,14 @@ def read_migrations() -> MigrationsOut:
 
 
 @router.post("/migrations", tags=["migrations"], responses={201: {"description": "has run"}})
-def run_migrations() -> Response[MigrationsOut]:
+def run_migrations(asked: MigrateIn) -> Response[MigrationsOut]:
     """Go on with what is left, for 20 seconds at the most; beside everything that uses the tables."""
     _require_operator()
     migrations, caller = services_of(router.context).migrations, caller_of(router.context)
 
     def migrate() -> MigrationsOut:
+        if asked.again:
+            return _told(migrations, migrations.again())
         return _told(migrations, migrations.run(migrations.clock() + SECONDS))
 
     # Nobody waits for their turn meanwhile; the answer is of what is done then.

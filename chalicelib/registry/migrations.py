@@ -154,6 +154,14 @@ class Migrations:
                 return self._progress(self.store.read(), changed)
         return self._progress(schema, changed)
 
+    def again(self) -> Progress:
+        """From the first one on, since older code has written rows that they have not seen."""
+        while True:
+            before = self.store.read()
+            after = Schema(minimum=before.minimum, since=int(self.clock()))
+            if self.store.follow(before, after):
+                return self._progress(self.store.read())
+
     def _progress(self, schema: Schema, changed: int = 0) -> Progress:
         is_complete = schema.applied >= len(self.known)
         seen = schema.since or int(self.clock())

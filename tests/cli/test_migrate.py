@@ -19,6 +19,8 @@ def test_a_run_begins_no_sooner_than_older_code_has_ended(terminal: Terminal) ->
     assert first["next_at"] == second["next_at"]
     assert (second["changed"], second["complete"]) == (0, False)
     assert second["migrations"][0]["state"] == "waiting"
+    again = terminal.ask("migrate", "run", "--again")
+    assert (again["applied"], again["complete"], again["next_at"] >= second["next_at"]) == (0, False, True)
 
 
 def test_others_are_told_that_it_takes_an_operator(terminal: Terminal, project: str, dev: str) -> None:

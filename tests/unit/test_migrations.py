@@ -155,6 +155,30 @@ def test_what_is_done_costs_one_read(rows: Rows, clock: Clock) -> None:
     assert (seen, rows.kept, rows.reads) == ([], before, 1)
 
 
+def test_what_older_code_wrote_in_between_is_seen_by_running_all_again(rows: Rows, clock: Clock) -> None:
+    seen, known = two(rows, minimum=2)
+    migrations = of(rows, clock, *known)
+    finished(migrations, clock)
+    seen.clear()
+    waiting = migrations.again()
+    assert (waiting.is_complete, waiting.next_at) == (False, int(clock.now) + SETTLE_SECONDS)
+    assert waiting.schema == Schema(minimum=2, since=int(clock.now))
+    assert migrations.run(float("inf")).changed == 0
+    assert finished(migrations, clock) == Schema(applied=2, minimum=2)
+    assert seen == ["a0", "a1", "a2", "b0", "b1", "b2"]
+
+
+def test_running_all_again_takes_a_run_that_is_under_way_along(rows: Rows, clock: Clock) -> None:
+    """It begins at the first page between a page of another and the place that it would keep."""
+    seen, known = two(rows)
+    migrations, other = of(rows, clock, *known), of(rows, clock, *known)
+    migrations.run(0)
+    clock.now += SETTLE_SECONDS
+    rows.between = lambda: void(other.again())
+    assert migrations.run(0).schema == Schema(since=int(clock.now))
+    assert seen == ["a0"]
+
+
 @pytest.mark.parametrize("calls", range(24))
 def test_a_kill_between_any_two_calls_loses_nothing(rows: Rows, clock: Clock, calls: int) -> None:
     seen, known = two(rows, minimum=2)

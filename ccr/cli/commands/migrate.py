@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from ccr.cli.answers import Answer
@@ -19,9 +21,16 @@ def status(session: Session) -> None:
 
 
 @command(app, "run")
-def run(session: Session) -> None:
+def run(
+    session: Session,
+    *,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="From the first one on: an older release has run in between."),
+    ] = False,
+) -> None:
     """Go on with what is left, for 20 seconds at the most; on AWS it goes on by itself as well."""
-    answer = session.api.create("/migrations", {})
+    answer = session.api.create("/migrations", {"again": again})
     _show(session, answer)
     told = answer.document
     if told["changed"]:
