@@ -79,6 +79,12 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "off",
         AllowedPattern=r"off|all|0|1|0?\.[0-9]{1,6}",
     ),
+    "WebhookRetries": _text(
+        "After how many seconds a delivery is tried again; after the last of them it is given up",
+        "5,300,1800,7200,18000,36000,36000",
+        AllowedPattern=r"[0-9]{1,6}(,[0-9]{1,6}){0,19}",
+    ),
+    "CreateOnPush": _switch("Whether a push makes the registry that it names, for who may", "false"),
     "AlarmMail": _text("Where alarms are mailed to"),
     "GatewayImage": _text(
         "The image of infra/gateway; none: no gateway, and layers go by `ccr push` or one PUT"
@@ -107,6 +113,7 @@ CONDITIONS: Final[dict[str, Any]] = {
     "HasGateway": _is_set("GatewayImage"),
     "HasBus": {"Fn::Equals": [ref("EventBus"), "true"]},
     "CountsRetention": {"Fn::Equals": [ref("RetentionCounted"), "true"]},
+    "CreatesOnPush": {"Fn::Equals": [ref("CreateOnPush"), "true"]},
     "IsVersioned": {"Fn::Equals": [ref("Versioning"), "true"]},
     "InUsEast1": {"Fn::Equals": [ref("AWS::Region"), "us-east-1"]},
 }

@@ -133,4 +133,6 @@ def environment() -> dict[str, Any]:
         "CCR_RETENTION_COUNTED": {"Fn::If": ["CountsRetention", "on", "off"]},
         "CCR_EVENT_BUS": {"Fn::If": ["HasBus", sub(STACK), ""]},
         "CCR_PULL_EVENTS": ref("PullEvents"),
+        "CCR_WEBHOOK_RETRIES": ref("WebhookRetries"),
+        "CCR_CREATE_ON_PUSH": {"Fn::If": ["CreatesOnPush", "on", "off"]},
     }

@@ -72,6 +72,8 @@ resource "aws_lambda_function" "function" {
       CCR_RETENTION_COUNTED    = var.retention_counted ? "on" : "off"
       CCR_EVENT_BUS            = var.event_bus ? var.name : ""
       CCR_PULL_EVENTS          = var.pull_events
+      CCR_WEBHOOK_RETRIES      = var.webhook_retries
+      CCR_CREATE_ON_PUSH       = var.create_on_push ? "on" : "off"
     }
   }
 }

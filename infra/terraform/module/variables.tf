@@ -94,6 +94,18 @@ variable "event_bus" {
   default     = true
 }
 
+variable "webhook_retries" {
+  description = "After how many seconds a delivery is tried again; after the last of them it is given up"
+  type        = string
+  default     = "5,300,1800,7200,18000,36000,36000"
+}
+
+variable "create_on_push" {
+  description = "Whether a push makes the registry that it names, for who may"
+  type        = bool
+  default     = false
+}
+
 variable "pull_events" {
   description = "Pulls that are told too: off, all, or a share of them such as 0.01"
   type        = string
