@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import math
 import os
 import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -62,6 +64,7 @@ DAY: Final = 24 * 3600
 # How often the outbox is looked at, and how long one round of deliveries may take.
 TELL_SECONDS: Final = 1.0
 TELL_FOR_SECONDS: Final = 20.0
+QUIET_SECONDS: Final = 5.0
 VARIABLES: Final = (
     Variable("CCR_HOST", "127.0.0.1", "the address to listen on; 0.0.0.0 for other machines"),
     Variable("CCR_PORT", "5000", "the port to listen on; 0 takes a free one"),
@@ -166,14 +169,26 @@ def _run(work: str, deployment: Deployment, watch: ProcessWatch) -> None:
 
 @contextmanager
 def telling(deployment: Deployment, watch: ProcessWatch, seconds: float = TELL_SECONDS) -> Iterator[None]:
-    """In place of the stream function."""
-    with every(seconds, functools.partial(_tell, deployment, watch)):
+    """In place of the stream function: after each request, and for retries and collections now and then."""
+    with every(seconds, Telling(deployment, watch)):
         yield
 
 
-def _tell(deployment: Deployment, watch: ProcessWatch) -> None:
-    if counted := deployment.begin_to_tell(TELL_FOR_SECONDS):
-        watch.run(told("tell", counted))
+@dataclass(slots=True)
+class Telling:
+    """Looks at the tables where there may be something new, or nobody has looked for `QUIET_SECONDS`."""
+
+    deployment: Deployment
+    watch: ProcessWatch
+    looked: float = -math.inf
+
+    def __call__(self) -> None:
+        if not self.watch.asked.is_set() and time.monotonic() < self.looked + QUIET_SECONDS:
+            return
+        self.watch.asked.clear()
+        self.looked = time.monotonic()
+        if counted := self.deployment.begin_to_tell(TELL_FOR_SECONDS):
+            self.watch.run(told("tell", counted))
 
 
 @contextmanager
@@ -322,9 +337,9 @@ def main() -> int:
     try:
         serve(os.environ)
     except KeyboardInterrupt:
-        print(f"Stopped; state is in {os.environ.get('CCR_DATA') or '.ccr'}")
-        return 0
+        pass  # where SIGINT is ignored, as in a shell's background, it ends without one
     except (SettingsError, EngineError, LockedError, OtherEnginesError) as error:
         print(f"ccr: {error}", file=sys.stderr)
         return 1
+    print(f"Stopped; state is in {os.environ.get('CCR_DATA') or '.ccr'}")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 from chalicelib.observation import measuring
@@ -13,13 +14,15 @@ from chalicelib.observation.seen import Seen
 
 @dataclass(frozen=True, slots=True)
 class ProcessWatch:
-    """`has_requests`: with a line for each request."""
+    """`has_requests`: with a line for each request. `asked` is set by each, and cleared by whoever looks."""
 
     lines: Lines
     has_requests: bool = True
     instruments: Instruments = field(default_factory=Instruments)
+    asked: threading.Event = field(default_factory=threading.Event)
 
     def request(self, seen: Seen) -> None:
+        self.asked.set()
         if self.has_requests:
             self.lines.request(seen)
         status = f"{seen.status // 100}xx"

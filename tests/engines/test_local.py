@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ import pytest
 import requests
 
 from ccr.engines.process import Engine
-from ccr.local import Place, banner, engines, registry_environment, set_administrator
+from ccr.local import Place, Telling, banner, engines, registry_environment, set_administrator
 from ccr.state import Secrets, lock, remember_engines
 from chalicelib.config import Settings, SettingsError
+from chalicelib.events.tally import Told
 from chalicelib.identity.administrators import ADMINISTRATOR, Administrators
 from chalicelib.identity.credentials import Credential
 from chalicelib.identity.secret import matches
+from chalicelib.observation.lines import Lines
+from chalicelib.observation.processes import ProcessWatch
+from chalicelib.observation.seen import Seen
 from tests.management.direct_client import eventually
 from tests.support.client import Client
 from tests.support.process import running_registry
@@ -329,3 +334,25 @@ def test_make_runs_the_engines_that_the_environment_names(given: list[str], engi
     command = ["make", "--dry-run", "run"]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
     assert f"CCR_ENGINES={engines} exec" in done.stdout
+
+
+def test_the_outbox_is_looked_at_after_requests_and_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, looks = [100.0], []
+
+    class Quiet:
+        def begin_to_tell(self, seconds: float) -> Told:
+            looks.append((now[0], seconds))
+            return Told()
+
+    watch = ProcessWatch(Lines("test"))
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    telling = Telling(Quiet(), watch)  # type: ignore[arg-type]
+    for second in range(100, 113):
+        now[0] = float(second)
+        if second == 107:
+            watch.request(Seen(status=201))
+        telling()
+    watch.lines.close()
+    assert [at for at, _ in looks] == [100, 105, 107, 112]
