@@ -468,7 +468,7 @@ OWN_OPERATIONS: Final = (
     Operation("list collections", "GET /collections", 200),
     Operation("plan collection", "GET /collections/next", 200),
     Operation("read migrations", "GET /migrations", 200),
-    Operation("migrate", "POST /migrations", 201),
+    Operation("migrate", "POST /migrations", 201, "", {}),
     # Of a digest that nobody has, which only those learn who may read everything.
     Operation("explain blob", "GET /holders/{digest}", 404),
     Operation("list webhooks", "GET /webhooks", 200),
