@@ -190,13 +190,12 @@ def _check_may_change(place: _Place, what: str) -> None:
 
 
 def _describe(place: _Place) -> Response[LifecyclePolicyOut]:
-    found = place.policy.find()
-    if found is not None:
-        return answered(_out(place.name, found.document), version=found.version)
-    outer = place.repository and _Place(place.registry).policy.find()
-    if not outer:
+    found = place.policy.in_force()
+    if found is None:
         raise _no_policy(place)
-    return answered(_out(place.registry.name, outer.document, inherited=True))
+    if found.scope == place.policy.scope:
+        return answered(_out(place.name, found.document), version=found.version)
+    return answered(_out(place.registry.name, found.document, inherited=True))
 
 
 def _no_policy(place: _Place) -> RefusedError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
@@ -21,11 +21,18 @@ from chalicelib.management.undo_models import (
     RetentionOut,
 )
 from chalicelib.management.versioned_policies import VersionedPolicy
-from chalicelib.registry.policies import IMMUTABLE_TAGS, RETENTION, registry_scope, repository_scope
+from chalicelib.registry.policies import (
+    IMMUTABLE_TAGS,
+    RETENTION,
+    Policy,
+    registry_scope,
+    repository_scope,
+)
 from chalicelib.registry.retention import DAY
 from chalicelib.spec.reference import Repository, check_name
 
 router = Router()  # type: ignore[no-untyped-call]
+Out = TypeVar("Out", ImmutableTagsOut, RetentionOut)
 ScopePath = Annotated[
     str,
     Path(
@@ -41,15 +48,10 @@ ScopePath = Annotated[
 def describe_immutable_tags(scope: ScopePath) -> Response[ImmutableTagsOut]:
     """The one in force: of this very registry or repository, with its ETag, or of its registry."""
     own = _seen(scope, IMMUTABLE_TAGS)
-    found = own.find()
-    if found is not None:
-        out = ImmutableTagsOut(**found.document, scope=own.name, inherited=False)
-        return answered(out, version=found.version)
-    outer = _outer(own)
-    inherited = outer.find() if outer else None
-    if outer is None or inherited is None:
+    found = own.in_force()
+    if found is None:
         raise RefusedError(Reason.NOT_FOUND, f"no tags of {own.name} are immutable: there is no such policy")
-    return answered(ImmutableTagsOut(**inherited.document, scope=outer.name, inherited=True))
+    return _in_force(ImmutableTagsOut, own, found)
 
 
 @router.put("/policies/<scope>/immutable-tags", tags=["policies"])
@@ -71,15 +73,9 @@ def remove_immutable_tags(scope: ScopePath) -> Response[None]:
 def describe_retention(scope: ScopePath) -> Response[RetentionOut]:
     """The one in force: of this very registry or repository, with its ETag, its registry's, the setting."""
     own = _seen(scope, RETENTION)
-    found = own.find()
+    found = own.in_force()
     if found is not None:
-        return answered(
-            RetentionOut(**found.document, scope=own.name, inherited=False), version=found.version
-        )
-    outer = _outer(own)
-    inherited = outer.find() if outer else None
-    if outer is not None and inherited is not None:
-        return answered(RetentionOut(**inherited.document, scope=outer.name, inherited=True))
+        return _in_force(RetentionOut, own, found)
     account = caller_of(router.context).credential.account
     terms = services_of(router.context).undo.trash.terms(Repository(account, own.name))
     return answered(
@@ -107,13 +103,12 @@ def _seen(encoded: str, kind: str) -> VersionedPolicy:
     return VersionedPolicy(router.context, scope, kind, name)
 
 
-def _outer(own: VersionedPolicy) -> VersionedPolicy | None:
-    """Of the registry of a repository."""
-    registry, slash, _ = own.name.partition("/")
-    if not slash:
-        return None
-    account = caller_of(router.context).credential.account
-    return VersionedPolicy(router.context, registry_scope(account, registry), own.kind, registry)
+def _in_force(model: type[Out], own: VersionedPolicy, found: Policy) -> Response[Out]:
+    """With its ETag where it is of `own` very scope."""
+    if found.scope == own.scope:
+        return answered(model(**found.document, scope=own.name, inherited=False), version=found.version)
+    registry = own.name.partition("/")[0]
+    return answered(model(**found.document, scope=registry, inherited=True))
 
 
 def _changeable(encoded: str, kind: str) -> VersionedPolicy:

@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib.identity.refusals import Reason, RefusedError, stale
 from chalicelib.management.services import caller_of, services_of
 from chalicelib.registry.policies import Policy
+from chalicelib.spec.reference import Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class VersionedPolicy:
 
     def find(self) -> Policy | None:
         return services_of(self.context).policies.get(self.scope, self.kind)
+
+    def in_force(self) -> Policy | None:
+        """This one, or that of the registry for a repository that has none of its own; one read."""
+        account = caller_of(self.context).credential.account
+        return services_of(self.context).policies.of(Repository(account, self.name), self.kind)
 
     def found(self) -> Policy:
         """Raises RefusedError (NOT_FOUND)."""
