@@ -50,7 +50,7 @@ from chalicelib.config import (
 from chalicelib.gateway.application import create_application
 from chalicelib.gateway.server import CONNECTIONS, server_config
 from chalicelib.identity.administrators import ADMINISTRATOR, Administrators
-from chalicelib.jobs import JOBS, told
+from chalicelib.jobs import JOBS, of_told
 from chalicelib.observation.processes import ProcessWatch
 from chalicelib.watching import watching
 from chalicelib.wiring import Deployment
@@ -188,7 +188,7 @@ class Telling:
         self.watch.asked.clear()
         self.looked = time.monotonic()
         if counted := self.deployment.begin_to_tell(TELL_FOR_SECONDS):
-            self.watch.run(told("tell", counted))
+            self.watch.run(of_told("tell", counted))
 
 
 @contextmanager

@@ -45,16 +45,16 @@ def lifecycle(deployment: Deployment, seconds: float) -> Run:
 
 def tell(deployment: Deployment, seconds: float) -> Run:
     """Try again what is due, and tell of what no stream has led to."""
-    return told("tell", deployment.tell_all(seconds))
+    return of_told("tell", deployment.tell_all(seconds))
 
 
-def told(work: str, counted: Told) -> Run:
+def of_told(work: str, counted: Told) -> Run:
     return Run(work, measuring.of_deliveries(**asdict(counted)))
 
 
 def stream(deployment: Deployment, event: Mapping[str, Any], seconds: float) -> Run:
     """Tell of what one event of the outbox's stream says was put there."""
-    return told("stream", deployment.tell(event, seconds))
+    return of_told("stream", deployment.tell(event, seconds))
 
 
 def adopt(deployment: Deployment, event: Mapping[str, Any], _seconds: float) -> Run:

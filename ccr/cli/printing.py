@@ -42,9 +42,9 @@ def shown(value: Any) -> str:
     return "".join(_visible(str(value)))
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
+def counted(number: int, noun: str) -> str:
     """1 tag, 2 tags."""
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def moment(value: str | None) -> str:

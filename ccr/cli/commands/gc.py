@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,9 @@ from ccr.cli.paths import path
 from ccr.cli.printing import Document, column, moment
 from ccr.cli.session import Session, command, note
 from ccr.cli.sizes import size
+from ccr.cli.transfer.reference import DIGEST
 
 app = typer.Typer(no_args_is_help=True, help="Garbage: what is freed, when, and why not.")
-_DIGEST: Final = re.compile("sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 FREED = (
     ("bytes", lambda one: size(one["bytes"])),
     *(column(name) for name in ("blobs", "links", "manifests", "trash", "uploads", "objects")),
@@ -72,7 +72,7 @@ def report(session: Session, limit: Limit = None) -> None:
 
 def _told(session: Session, digest: str) -> Answer:
     """Raises BadParameter for what is no digest, CliError."""
-    if not _DIGEST.fullmatch(digest):
+    if not re.fullmatch(DIGEST, digest):
         raise typer.BadParameter(
             f"{digest!r} is no digest of a blob, as a manifest names its config and layers: sha256:…"
         )

@@ -8,7 +8,6 @@ import typer
 
 from ccr.cli.arguments import Force, Limit
 from ccr.cli.commands import deletion
-from ccr.cli.exits import CliError, Exit
 from ccr.cli.paths import path
 from ccr.cli.printing import column
 from ccr.cli.session import Session, command
@@ -94,12 +93,7 @@ def delete_tag(
         deletion.delete_chosen(session, repository, chosen, asked)
         return
     target = parse_reference(bare)
-    try:
-        Distribution(session.connection, target.repository, Patience()).delete(target.manifest)
-    except CliError as error:
-        if error.exit_code is Exit.NOT_FOUND:
-            raise CliError(f"there is no image '{target}' that you may see", Exit.NOT_FOUND) from error
-        raise
+    Distribution(session.connection, target.repository, Patience()).delete(target.manifest)
     session.done(f"deleted {target}", deleted=str(target))
 
 

@@ -68,7 +68,12 @@ class Distribution:
 
     def delete(self, reference: str) -> None:
         """A tag; or with its digest, a manifest and all tags of it. Raises CliError."""
-        self._send("DELETE", f"manifests/{reference}")
+        try:
+            self._send("DELETE", f"manifests/{reference}")
+        except CliError as error:
+            if error.exit_code is Exit.NOT_FOUND:
+                raise self._absent(reference) from error
+            raise
 
     def locate(self, digest: str) -> Location:
         """Raises CliError."""

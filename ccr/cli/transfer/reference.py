@@ -8,10 +8,11 @@ from typing import Final
 
 import typer
 
+DIGEST: Final = r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})"
 _FORM: Final = re.compile(
     r"(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
-    r"(?:@(?P<digest>sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})))?"
+    rf"(?:@(?P<digest>{DIGEST}))?"
 )
 
 
