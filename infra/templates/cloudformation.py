@@ -106,15 +106,19 @@ def _is_set(parameter: str) -> dict[str, Any]:
     return {"Fn::Not": [{"Fn::Equals": [ref(parameter), ""]}]}
 
 
+def _is_true(parameter: str) -> dict[str, Any]:
+    return {"Fn::Equals": [ref(parameter), "true"]}
+
+
 CONDITIONS: Final[dict[str, Any]] = {
     "HasHost": _is_set("HostName"),
     "HasZone": _is_set("HostedZoneId"),
     "HasMail": _is_set("AlarmMail"),
     "HasGateway": _is_set("GatewayImage"),
-    "HasBus": {"Fn::Equals": [ref("EventBus"), "true"]},
-    "CountsRetention": {"Fn::Equals": [ref("RetentionCounted"), "true"]},
-    "CreatesOnPush": {"Fn::Equals": [ref("CreateOnPush"), "true"]},
-    "IsVersioned": {"Fn::Equals": [ref("Versioning"), "true"]},
+    "HasBus": _is_true("EventBus"),
+    "CountsRetention": _is_true("RetentionCounted"),
+    "CreatesOnPush": _is_true("CreateOnPush"),
+    "IsVersioned": _is_true("Versioning"),
     "InUsEast1": {"Fn::Equals": [ref("AWS::Region"), "us-east-1"]},
 }
 

@@ -229,12 +229,10 @@ def test_what_is_scheduled_is_what_runs_and_an_idle_run_costs_as_much(warm: Driv
         "lifecycle": lambda: deployment.apply_lifecycle(900),
         "tell": lambda: deployment.tell_all(120),
     }
-    minutes = {"minute": 1, "minutes": 1, "hour": 60, "hours": 60, "day": 24 * 60, "days": 24 * 60}
     expected = requests.SCHEDULES
     assert set(expected) == set(runs) == set(schedules())
     for name, expression in schedules().items():
-        amount, unit = expression.removeprefix("rate(").removesuffix(")").split()
-        assert int(amount) * minutes[unit] == expected[name].minutes
+        assert watch.interval_minutes(expression) == expected[name].minutes
         with metered(deployment) as meter, counted() as calls:
             runs[name]()
         found = request_of(meter, (calls["dynamodb"], calls["s3"]))

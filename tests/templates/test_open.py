@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from chalicelib.config import Settings
 from chalicelib.wiring import Deployment
 from infra.templates.cloudformation import template
 from tests.templates.emulator import ROOT
+from tests.templates.names import snake
 
 SCRIPT = ROOT / "infra" / "cloudformation" / "open.sh"
 SETTINGS = Settings(token_keys=(b"key of the tests".ljust(32),), origin_secrets=("secret of the origin",))
@@ -80,7 +80,7 @@ def _answers(folder: Path, outputs: dict[str, str]) -> None:
         deployment.prepare()
         answers: dict[str, Any] = {
             "describe-stacks": {"Stacks": [{"Outputs": told}]},
-            "terraform": {_snake(name): outputs.get(name) for name in template()["Outputs"]},
+            "terraform": {snake(name): outputs.get(name) for name in template()["Outputs"]},
             "invoke": {"StatusCode": 200},
             "setup-edge": deployment.known_to_the_edge(has_gateway="GatewayTarget" in outputs),
             "setup": deployment.open(),
@@ -101,10 +101,6 @@ def _parameters(service: str, operation: str) -> set[str]:
     names = {xform_name(name, "-"): name for name in model.operation_names}
     shape: Any = model.operation_model(names[operation]).input_shape
     return {xform_name(name, "-") for name in shape.members}
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def test_the_edge_gets_its_keys_and_the_password_is_shown(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections import Counter
@@ -18,6 +17,7 @@ import pytest
 from infra.packaging.archive import write_zip
 from infra.templates.cloudformation import CONDITIONS, PARAMETERS, template
 from tests.templates.emulator import ROOT, moto_server, translated
+from tests.templates.names import snake
 
 TERRAFORM = ROOT / "infra" / "terraform"
 MIRRORS = (Path("/opt/tf-plugins"), Path.home() / ".terraform.d" / "plugins")
@@ -73,10 +73,6 @@ PARTS = {
     "aws_s3_bucket_versioning",
     "aws_secretsmanager_secret_version",
 }
-
-
-def snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def blocks(kind: str) -> list[str]:
