@@ -21,11 +21,7 @@ from tests.identity.callers import operations
 @pytest.fixture
 def warm(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """A driver to whose repository something was pushed before, and in whose process no time passes since."""
-    now = time.time()
-    deployment = driver.deployment
-    for one in (deployment.services.revocations, deployment.quota, deployment.soft_limits):
-        monkeypatch.setattr(one, "clock", lambda: now)
-    driver.push_image("warm")
+    driver.warm_up(monkeypatch)
     return driver
 
 
@@ -113,9 +109,12 @@ def test_a_pull_is_noted_again_a_day_later_and_not_before(
 
 
 @pytest.mark.parametrize("head_carries_body", [True, False])
-def test_head_is_no_pull(deploy: Callable[..., Deployment], *, head_carries_body: bool) -> None:
+def test_head_is_no_pull(
+    deploy: Callable[..., Deployment], monkeypatch: pytest.MonkeyPatch, *, head_carries_body: bool
+) -> None:
     driver = Driver(deploy(head_carries_body=head_carries_body))
     driver.log_in()
+    driver.warm_up(monkeypatch)
     digest = driver.push_image("v1")
     assert driver.call("HEAD", driver.of(f"manifests/{digest}")).calls == (1, 0)
     assert driver.call("GET", driver.of(f"manifests/{digest}")).calls == (2, 0)
@@ -230,10 +229,11 @@ def test_put_index_takes_one_read_and_one_transaction(warm: Driver) -> None:
 
 
 @pytest.fixture
-def behind_edge(deploy: Callable[..., Deployment]) -> Driver:
+def behind_edge(deploy: Callable[..., Deployment], monkeypatch: pytest.MonkeyPatch) -> Driver:
     """Where a blob may wait in S3 to be adopted."""
     driver = Driver(deploy(uploads=frozenset({FUNCTION, EDGE})))
     driver.log_in()
+    driver.warm_up(monkeypatch)
     return driver
 
 
@@ -253,7 +253,6 @@ def test_a_blob_that_is_not_there_takes_one_list_and_a_second_look_behind_the_ed
 
 
 def test_a_manifest_whose_blobs_are_there_costs_the_same_behind_the_edge(behind_edge: Driver) -> None:
-    behind_edge.push_image("warm")
     answer = behind_edge.put_manifest("v1", behind_edge.image(3, seed="more"))
     assert (answer.status, answer.calls) == (201, (2, 0))
 

@@ -15,7 +15,6 @@ from ccr.cli.cost.requests import Request
 from chalicelib.aws.calls import counted
 from chalicelib.aws.staged_store import S3StagedStore
 from chalicelib.config import EDGE, FUNCTION
-from chalicelib.identity import revocations
 from chalicelib.registry import parts
 from chalicelib.registry.parts import PartWriter
 from chalicelib.registry.stores import Staged, UploadRow
@@ -53,22 +52,17 @@ def measured(driver: Driver, *arguments: Any, **options: Any) -> Request:
     return request_of(meter, answer.calls)
 
 
-@pytest.fixture(autouse=True)
-def _warm_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a slow machine what is warmed here must not have to be read again before it is measured."""
-    monkeypatch.setattr(revocations, "FRESH_SECONDS", 3600)
-
-
 @pytest.fixture
-def warm(driver: Driver) -> Driver:
-    driver.push_image("warm")
+def warm(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
+    driver.warm_up(monkeypatch)
     return driver
 
 
 @pytest.fixture
-def behind_edge(deploy: Callable[..., Any]) -> Driver:
+def behind_edge(deploy: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Driver:
     driver = Driver(deploy(uploads=frozenset({FUNCTION, EDGE})))
     driver.log_in()
+    driver.warm_up(monkeypatch)
     return driver
 
 
@@ -129,7 +123,6 @@ def test_what_s3_took_itself(behind_edge: Driver, monkeypatch: pytest.MonkeyPatc
         return len(content)
 
     monkeypatch.setattr(S3StagedStore, "verified_size", verified)
-    behind_edge.push_blob(b"warm")
     row = deployment.services.uploads.open(Repository(deployment.settings.account, behind_edge.repository))
     key = stage(deployment, row, content)
     with metered(deployment) as meter, counted() as calls:

@@ -7,6 +7,7 @@ import json
 import os
 from typing import Any
 
+import pytest
 import requests
 
 from chalicelib.registry.parts import PART_SIZE
@@ -134,9 +135,9 @@ def test_image_of_127_layers_is_staged_and_deleted(driver: Driver) -> None:
     assert driver.call("DELETE", driver.of(f"blobs/{document['layers'][100]['digest']}")).status == 202
 
 
-def test_budgets_are_those_of_moto(driver: Driver) -> None:
+def test_budgets_are_those_of_moto(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """DynamoDB and S3 calls of each request, as in `tests/endpoints/test_budgets.py`."""
-    driver.push_image("warm")
+    driver.warm_up(monkeypatch)
     content = b"a small blob"
     opened = driver.call("POST", driver.of("blobs/uploads/"))
     closed = driver.call("PUT", opened.headers["location"], {"digest": Digest.of(content)}, content)
