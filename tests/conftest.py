@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chalicelib.identity.secret import is_generated
+from tests.engines.backends import Engines
 from tests.support.client import Client
 from tests.support.process import RegistryProcess, StartError, running_registry
 
@@ -69,6 +70,13 @@ def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]
         registries = Registries(tmp_path_factory.mktemp("registries"), stack)
         yield registries
         registries.begin_to_stop()
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """S3 and DynamoDB without a registry: each starts when first asked for, and once."""
+    with ExitStack() as stack:
+        yield Engines(tmp_path_factory.mktemp("engines"), stack)
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from ccr.engines.process import Engine, EngineError, free_ports, is_listening, s
 PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"
 CACHE: Final = ROOT / ".cache"
 TABLES: Final = "tables-real"
+# It serves few for minutes: the second compiler and a collector in threads cost it more CPU than they save.
+_JAVA: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m")
 
 
 def start_dynamodb_local(folder: Path) -> Engine:
@@ -35,7 +37,7 @@ def start_dynamodb_local(folder: Path) -> Engine:
         "dynamodb-local",
         [
             java,
-            "-Xmx512m",
+            *_JAVA,
             f"-Djava.library.path={emulator / 'DynamoDBLocal_lib'}",
             "-jar",
             str(emulator / "DynamoDBLocal.jar"),

@@ -1,21 +1,14 @@
-"""Engines that run while the tests of this folder do."""
+"""A deployment on real engines, and a driver that speaks to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
 from chalicelib.wiring import Deployment
 from tests.endpoints.driver import PASSWORD, Driver
 from tests.engines.backends import ENGINES, Engines, deployed
-
-
-@pytest.fixture(scope="package")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    with ExitStack() as stack:
-        yield Engines(tmp_path_factory.mktemp("engines"), stack)
 
 
 @pytest.fixture(scope="module", params=ENGINES)

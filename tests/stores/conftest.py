@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -11,12 +10,6 @@ from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from tests.engines.backends import BACKENDS, EMBEDDED, ENGINES, MOTO, Engines, deployed
 from tests.stores.rows import a_repository
-
-
-@pytest.fixture(scope="package")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    with ExitStack() as stack:
-        yield Engines(tmp_path_factory.mktemp("engines"), stack)
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
