@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib.identity.secret import is_generated
 from tests.engines.backends import Engines
@@ -70,6 +73,20 @@ def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]
         registries = Registries(tmp_path_factory.mktemp("registries"), stack)
         yield registries
         registries.begin_to_stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _calls_of_moto_are_atomic() -> Iterator[None]:
+    """As DynamoDB's are, and moto's in threads are not; between calls anything may come."""
+    answer, one_at_a_time = BotocoreStubber.process_request, threading.Lock()
+
+    def process_request(stubber: BotocoreStubber, request: Any) -> Any:
+        with one_at_a_time:
+            return answer(stubber, request)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BotocoreStubber, "process_request", process_request)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 
 from chalicelib.identity.capability import LIFETIME_SECONDS as CAPABILITY_SECONDS
 from chalicelib.identity.credential_desk import CredentialDesk
@@ -226,19 +225,6 @@ def test_of_two_rotations_at_once_one_wins_and_the_other_is_told(estate: Estate)
     assert estate.caller("ci").v2("GET", "/v2/").status == 200
 
 
-@pytest.fixture
-def _calls_are_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As DynamoDB's are, and moto's in threads are not; between calls anything may come."""
-    make, one_at_a_time = BaseClient._make_api_call, threading.Lock()
-
-    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        with one_at_a_time:
-            return make(client, operation, parameters)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", call)
-
-
-@pytest.mark.usefixtures("_calls_are_atomic")
 def test_rotations_that_race_leave_the_secret_that_was_told_last(estate: Estate) -> None:
     estate.robot("acme-owner", "ci", "shop", ("dev/*", "pull"))
     deployment = estate.ground.deployment

@@ -20,7 +20,7 @@ def deployment(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Dep
 
 @pytest.fixture(scope="module", params=ENGINES)
 def on_engines(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Deployment]:
-    """Where threads may race: moto loses writes."""
+    """Where threads race within a call too: moto takes one at a time here."""
     with deployed(request.param, engines) as deployment:
         yield deployment
 
