@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from chalicelib.management.forms import AFTER, TAG_PATTERN, TITLE, as_whole
-from chalicelib.management.models import Strict
+from chalicelib.management.models import PolicyIn, Strict
 
 SCHEMA_ID: Final = "https://registry.example.id/schemas/lifecycle-policy.json"
 RULES_LIMIT: Final = 50
@@ -81,7 +81,7 @@ Rule = Annotated[
 ]
 
 
-class LifecyclePolicyIn(Strict):
+class LifecyclePolicyIn(PolicyIn):
     """Says what of a repository expires, and when."""
 
     rules: Annotated[list[Rule], Field(min_length=1, max_length=RULES_LIMIT)]

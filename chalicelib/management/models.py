@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -36,12 +36,20 @@ LimitBytes = Annotated[int, Field(ge=0, le=2**53 - 1), BeforeValidator(as_whole)
 RepositoryName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=REPOSITORY_NAME)]
 RoleName = Literal["viewer", "developer", "maintainer", "owner"]
 Action = Literal["pull", "push", "delete"]
+AS_TOLD: Final = "as GET tells it; not looked at: the address says of what this is the policy"
 
 
 class Strict(BaseModel):
     """A field that is not known is an error of typing, so it is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PolicyIn(Strict):
+    """Takes what GET tells beside a policy, so that one can be fetched, changed and put back as it is."""
+
+    scope: str = Field(default="", exclude=True, description=AS_TOLD)
+    inherited: bool = Field(default=False, exclude=True, description=AS_TOLD)
 
 
 class AccountIn(Strict):

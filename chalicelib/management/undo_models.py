@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from chalicelib.management.forms import DIGEST, TAG, TAG_PATTERN, TAG_REFERENCE, as_whole
-from chalicelib.management.models import Moment, Strict
+from chalicelib.management.models import Moment, PolicyIn, Strict
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=TAG)]
 DigestText = Annotated[str, StringConstraints(max_length=135, pattern=DIGEST)]
@@ -104,7 +104,7 @@ class DeletionOut(BaseModel):
     more: int = Field(description="so many more were chosen: ask again")
 
 
-class ImmutableTagsDocument(Strict):
+class ImmutableTagsDocument(PolicyIn):
     patterns: Annotated[list[TagPattern], Field(min_length=1, max_length=50)] = Field(
         description="tags that stay what they are, in which * is any text: v*"
     )
@@ -118,7 +118,7 @@ class ImmutableTagsOut(ImmutableTagsDocument):
     inherited: bool = Field(description="it is the registry's, and the repository has none of its own")
 
 
-class RetentionDocument(Strict):
+class RetentionDocument(PolicyIn):
     days: Annotated[int, Field(ge=0, le=365), BeforeValidator(as_whole)] = Field(
         description="how long what is deleted can be restored; 0: nothing is kept"
     )
