@@ -92,6 +92,7 @@ from chalicelib.spec.errors import RegistryError
 
 if TYPE_CHECKING:
     from chalicelib.aws.collectable_store import DynamoCollectableStore
+    from chalicelib.events.dead import DeadDeliveries
     from chalicelib.events.rounds import Rounds
     from chalicelib.events.signature import WebhookKeys
     from chalicelib.events.tally import Told
@@ -254,6 +255,8 @@ class Deployment:
                 collect=self._collect_some,
                 token_of=functools.partial(by_token, services),
                 webhooks=self.webhook_desk,
+                dead=self.dead_deliveries,
+                event_bus=self.settings.event_bus,
                 fsck=self.fsck,
                 migrations=self.migrations,
                 seals=Seals([derive_key(key, "fsck") for key in self.settings.token_keys]),
@@ -432,6 +435,13 @@ class Deployment:
             order=lambda: new_order(self.clock()),
             clock=self.clock,
         )
+
+    @functools.cached_property
+    def dead_deliveries(self) -> DeadDeliveries:
+        """Of the management function."""
+        from chalicelib.events.dead import DeadDeliveries  # noqa: PLC0415
+
+        return DeadDeliveries(self.queues, self.clock)
 
     @functools.cached_property
     def rounds(self) -> Rounds:

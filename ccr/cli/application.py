@@ -15,6 +15,7 @@ from ccr.cli.commands import (
     credentials,
     deletion,
     doctor,
+    event_bus,
     fsck,
     gc,
     images,
@@ -42,7 +43,7 @@ ORDER: Final = (
     *("login", "logout", "whoami", "profile"),
     *("account", "project", "registry", "credential"),
     *("push", "pull", "repository", "tag", "image", "promote", "restore", "trash", "policy", "lifecycle"),
-    *("quota", "webhooks", "gc", "pull-secret", "audit", "fsck", "doctor", "migrate", "cost"),
+    *("quota", "webhooks", "event-bus", "gc", "pull-secret", "audit", "fsck", "doctor", "migrate", "cost"),
     *("run", "gateway", "capability-key"),
 )
 
@@ -107,6 +108,7 @@ app.add_typer(deletion.app, name="image", rich_help_panel=IMAGES)
 command(app, "promote", panel=IMAGES)(images.promote)
 app.add_typer(quota.app, name="quota", rich_help_panel=USING)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=USING)
+app.add_typer(event_bus.app, name="event-bus", rich_help_panel=USING)
 app.add_typer(lifecycle.app, name="lifecycle", rich_help_panel=IMAGES)
 command(app, "restore", panel=IMAGES)(undo.restore)
 app.add_typer(undo.trash, name="trash", rich_help_panel=IMAGES)

@@ -1,4 +1,4 @@
-"""The desk where webhooks are made, changed, rotated, tried and taken away, and the dead brought back."""
+"""The desk where webhooks are made, changed, rotated, tried and taken away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chalicelib.events.courier import Outcome
 from chalicelib.events.drain import matches
 from chalicelib.events.payloads import CLOUDEVENTS, FORMATS
 from chalicelib.events.signature import LostKeyError, WebhookKeys, rotated
-from chalicelib.events.stores import Delivery, Queue, Queues, Webhook, Webhooks
+from chalicelib.events.stores import Delivery, Queues, Webhook, Webhooks
 from chalicelib.events.targets import WebhookTarget
 from chalicelib.identity.names import check_name
 from chalicelib.identity.refusals import Reason, RefusedError, not_found, stale
@@ -113,21 +113,6 @@ class WebhookDesk:
 
     def deliveries(self, webhook: Webhook, before: str, limit: int) -> list[Delivery]:
         return self.queues.delivered(webhook.key, before, limit)
-
-    def dead(self, webhook: Webhook, before: str, limit: int) -> list[Delivery]:
-        return self.queues.dead(webhook.key, before, limit)
-
-    def replay(self, webhook: Webhook, orders: list[str]) -> list[str]:
-        """Those of the dead that wait again, with their ids as they were. Raises RefusedError (NOT_FOUND)."""
-        revived = []
-        for order in sorted(set(orders)):
-            found = self.queues.dead_one(webhook.key, order)
-            if found is None:
-                raise not_found("dead delivery", order)
-            queue = Queue(webhook.key, found.event.lane)
-            if self.queues.revive(queue, found, int(self.clock())):
-                revived.append(order)
-        return revived
 
     def _check_room(self, account: str, most: int, made: Webhook | None = None) -> None:
         """Of `made` too, which goes again: others may have been made since it was first looked.

@@ -33,6 +33,7 @@ from chalicelib.identity.sign_in import LockedError, SignedIn
 from chalicelib.management import (
     checks,
     credentials,
+    event_bus,
     forms,
     garbage,
     images,
@@ -75,6 +76,7 @@ _ROUTERS: Final = (
     policies.router,
     garbage.router,
     webhooks.router,
+    event_bus.router,
     migrations.router,
 )
 _TURN: Final = threading.Lock()

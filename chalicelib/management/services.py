@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from aws_lambda_powertools.event_handler import Response, content_types
 from pydantic import BaseModel
 
+from chalicelib.events.dead import DeadDeliveries
 from chalicelib.events.webhook_desk import WebhookDesk
 from chalicelib.identity.audit import Trail
 from chalicelib.identity.credential_desk import CredentialDesk
@@ -84,6 +85,9 @@ class ManagementServices:
     collect: Callable[[str, float, Actor], Report]
     token_of: Callable[[str], Principal | None]
     webhooks: WebhookDesk
+    dead: DeadDeliveries
+    # Its name; '' where there is none.
+    event_bus: str
     fsck: Fsck
     migrations: Migrations
     seals: Seals

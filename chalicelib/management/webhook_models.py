@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from chalicelib.management.forms import (
-    EVENT_ID,
     EVENT_PATTERN,
     REPOSITORY_PATTERN,
     WEBHOOK_URL,
@@ -24,7 +23,6 @@ RepositoryPattern = Annotated[
 EventPatterns = Annotated[list[EventPattern], Field(min_length=1, max_length=20)]
 RepositoryPatterns = Annotated[list[RepositoryPattern], Field(min_length=1, max_length=20)]
 Format = Literal["cloudevents", "harbor", "docker-distribution"]
-EventId = Annotated[str, StringConstraints(pattern=EVENT_ID)]
 
 
 class WebhookIn(Strict):
@@ -79,25 +77,3 @@ class WebhookTestOut(BaseModel):
     delivered: bool
     status: int = Field(description="of HTTP; 0 where there was no answer")
     error: str
-
-
-class DeliveryOut(BaseModel):
-    id: str = Field(description="of the event, and the webhook-id")
-    type: str
-    subject: str
-    lane: str = Field(description="what is kept in order: an account, or one of its repositories")
-    attempts: int
-    at: datetime
-    status: int
-    error: str
-    event: dict[str, Any] = Field(description="what it tells of")
-
-
-class ReplayIn(Strict):
-    ids: Annotated[list[EventId], Field(max_length=100)] = Field(
-        default=[], description="dead deliveries; none: the newest 100"
-    )
-
-
-class ReplayOut(BaseModel):
-    ids: list[str] = Field(description="those that are delivered again, with the ids that they had")

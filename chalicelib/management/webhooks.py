@@ -8,17 +8,15 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from chalicelib.events.stores import Delivery, Webhook
+from chalicelib.events.stores import Webhook
 from chalicelib.events.webhook_desk import Change, WebhookDesk
 from chalicelib.identity.roles import EVERY_PROJECT, WRITE_PROJECT
-from chalicelib.management.forms import EVENT_CURSOR, NAME
+from chalicelib.management.deliveries import LANES_LOOKED_AT, Cursor, DeliveryOut, ReplayIn, ReplayOut, page
+from chalicelib.management.forms import NAME
 from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.services import Caller, answered, caller_of, moment, pages, services_of
 from chalicelib.management.tenancy import require
 from chalicelib.management.webhook_models import (
-    DeliveryOut,
-    ReplayIn,
-    ReplayOut,
     WebhookChange,
     WebhookIn,
     WebhookMade,
@@ -29,8 +27,6 @@ from chalicelib.management.webhook_models import (
 
 router = Router()  # type: ignore[no-untyped-call]
 WebhookPath = Annotated[str, Path(min_length=1, max_length=63, pattern=NAME)]
-Cursor = Annotated[str, Query(max_length=64, pattern=EVENT_CURSOR)]
-LANES_LOOKED_AT = 100
 
 
 @router.get("/webhooks", tags=["webhooks"])
@@ -105,22 +101,21 @@ def test_webhook(webhook: WebhookPath) -> Response[WebhookTestOut]:
 def list_deliveries(webhook: WebhookPath, limit: PageLimit = 50, after: Cursor = "") -> Page[DeliveryOut]:
     """Those of the last 7 days that arrived, by the time of their events, newest first."""
     desk, _, found = _found(webhook)
-    return _page(desk.deliveries(found, after, limit), limit)
+    return page(desk.deliveries(found, after, limit), limit)
 
 
 @router.get("/webhooks/<webhook>/dead", tags=["webhooks"])
 def list_dead(webhook: WebhookPath, limit: PageLimit = 50, after: Cursor = "") -> Page[DeliveryOut]:
     """Those that were given up in the last 30 days, by the time of their events, newest first."""
-    desk, _, found = _found(webhook)
-    return _page(desk.dead(found, after, limit), limit)
+    _, _, found = _found(webhook)
+    return page(services_of(router.context).dead.page(found.key, after, limit), limit)
 
 
 @router.post("/webhooks/<webhook>/replays", tags=["webhooks"])
 def replay_dead(webhook: WebhookPath, replay: ReplayIn) -> Response[ReplayOut]:
     """Deliver again what was given up: with its id, and before what waits in its lane."""
-    desk, caller, found = _found(webhook)
-    ids = replay.ids or [one.event.order for one in desk.dead(found, "", 100)]
-    revived = desk.replay(found, ids)
+    _, caller, found = _found(webhook)
+    revived = services_of(router.context).dead.replay(found.key, replay.ids)
     caller.told["replayed"] = len(revived)
     return answered(ReplayOut(ids=revived))
 
@@ -173,23 +168,3 @@ def _webhook(desk: WebhookDesk, webhook: Webhook) -> WebhookOut:
 def _made(desk: WebhookDesk, webhook: Webhook, secret: str) -> WebhookMade:
     shown = _webhook(desk, webhook).model_dump()
     return WebhookMade(**shown, secret=secret, authorization=desk.token(webhook))
-
-
-def _page(found: list[Delivery], limit: int) -> Page[DeliveryOut]:
-    following = found[-1].event.order if len(found) == limit else ""
-    return Page(items=[_delivery(one) for one in found], next=following)
-
-
-def _delivery(one: Delivery) -> DeliveryOut:
-    event = one.event
-    return DeliveryOut(
-        id=event.order,
-        type=str(event.type),
-        subject=event.subject,
-        lane=event.lane,
-        attempts=one.attempts,
-        at=moment(one.at),
-        status=one.status,
-        error=one.error,
-        event=dict(event.data),
-    )

@@ -15,8 +15,9 @@ from chalicelib.aws.event_bus import EventBus
 from chalicelib.events.drain import BUS
 from chalicelib.management import event_models
 from chalicelib.wiring import Deployment
+from tests.access.caller import Caller, basic
 from tests.access.ground import Clock
-from tests.endpoints.driver import Driver
+from tests.endpoints.driver import PASSWORD, Driver
 from tests.webhooks.conftest import ACCOUNT, Inbox, hooked
 from tests.webhooks.test_queues import tell
 
@@ -89,3 +90,36 @@ def test_a_bus_that_takes_nothing_is_tried_again_and_keeps_no_webhook_waiting(
     clock.advance(10)
     deployment.rounds.run(30)
     assert refusing.asked == 2
+
+
+def test_what_a_bus_never_took_is_shown_to_operators_and_put_on_it_again(
+    deploy: Callable[..., Deployment], clock: Clock
+) -> None:
+    deployment, refusing = deploy(event_bus=NAME, webhook_retries=(1,)), Refusing(by_entry=True)
+    operator = Caller(deployment, basic("admin", PASSWORD))
+    target = deployment.rounds.courier.target
+    taken: list[str] = []
+    object.__setattr__(target, "put", EventBus(refusing, NAME, "ccr").put)
+    orders = [tell(deployment, clock), tell(deployment, clock)]
+    for _ in range(3):
+        deployment.rounds.run(30)
+        clock.advance(5)
+    assert operator.api("GET", "/event-bus").document == {"name": NAME, "waiting": 0, "failing": 0}
+    first = operator.api("GET", "/event-bus/dead", query={"limit": "1"}).document
+    assert [one["id"] for one in first["items"]] == orders[1:]
+    assert first["items"][0]["error"] == "EventBridge: ThrottlingException: slow down"
+    second = operator.api("GET", "/event-bus/dead", query={"after": first["next"]}).document
+    assert [one["id"] for one in second["items"]] == orders[:1]
+    object.__setattr__(target, "put", lambda event: taken.append(event.order) or "")
+    assert operator.api("POST", "/event-bus/replays", {"ids": orders[1:]}).document["ids"] == orders[1:]
+    assert operator.api("GET", "/event-bus").document["waiting"] == 1
+    assert operator.api("POST", "/event-bus/replays", {"ids": orders[1:]}).status == 404
+    assert operator.api("POST", "/event-bus/replays", {}).document["ids"] == orders[:1]
+    deployment.rounds.run(30)
+    assert taken == orders
+    assert operator.api("GET", "/event-bus/dead").document["items"] == []
+
+
+def test_a_deployment_without_a_bus_says_so(deployment: Deployment) -> None:
+    operator = Caller(deployment, basic("admin", PASSWORD))
+    assert operator.api("GET", "/event-bus").document == {"name": None, "waiting": 0, "failing": 0}

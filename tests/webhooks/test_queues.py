@@ -153,7 +153,7 @@ def test_retries_wait_longer_each_time_and_end_among_the_dead(
         deployment.rounds.run(30)
         assert len(inbox.got) == before + 1
     assert arrived(inbox) == [order] * (len(SCHEDULE) + 1)
-    (dead,) = deployment.webhook_desk.dead(webhook, "", 10)
+    (dead,) = deployment.dead_deliveries.page(webhook.key, "", 10)
     assert (dead.event.order, dead.attempts, dead.status) == (order, len(SCHEDULE) + 1, 503)
     assert deployment.tell_all(30) == Told(failed=len(SCHEDULE) + 1, given_up=1)
     assert deployment.tell_all(30) == Told()
@@ -170,13 +170,13 @@ def test_the_dead_are_delivered_again_with_their_ids(
     for _ in range(2):
         deployment.rounds.run(30)
         clock.advance(5)
-    assert [one.event.order for one in deployment.webhook_desk.dead(webhook, "", 10)] == [order]
-    assert deployment.webhook_desk.replay(webhook, [order]) == [order]
+    assert [one.event.order for one in deployment.dead_deliveries.page(webhook.key, "", 10)] == [order]
+    assert deployment.dead_deliveries.replay(webhook.key, [order]) == [order]
     deployment.rounds.run(30)
     assert arrived(inbox) == [order] * 3
-    assert deployment.webhook_desk.dead(webhook, "", 10) == []
+    assert deployment.dead_deliveries.page(webhook.key, "", 10) == []
     with pytest.raises(RefusedError):
-        deployment.webhook_desk.replay(webhook, [order])
+        deployment.dead_deliveries.replay(webhook.key, [order])
 
 
 def test_a_replay_waits_for_no_retry_of_its_lane(
@@ -192,7 +192,7 @@ def test_a_replay_waits_for_no_retry_of_its_lane(
     second = tell(deployment, clock)
     deployment.rounds.run(30)
     assert arrived(inbox) == [first, first, second]
-    assert deployment.webhook_desk.replay(webhook, [first, first]) == [first]
+    assert deployment.dead_deliveries.replay(webhook.key, [first, first]) == [first]
     deployment.rounds.run(30)
     assert arrived(inbox)[3:] == [first, second]
 

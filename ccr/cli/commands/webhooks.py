@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ccr.cli import arguments, printing
+from ccr.cli import arguments, deliveries, printing
 from ccr.cli.answers import Answer, Document
 from ccr.cli.arguments import IfMatch, Limit
 from ccr.cli.exits import CliError
@@ -56,15 +56,6 @@ COLUMNS = (
     column("format"),
     ("state", lambda one: "disabled" if one["disabled"] else "failing" if one["failing"] else "active"),
     column("waiting"),
-)
-DELIVERIES = (
-    column("id"),
-    column("type"),
-    column("subject"),
-    column("attempts"),
-    ("at", lambda one: printing.moment(one["at"])),
-    column("status"),
-    column("error"),
 )
 TESTED = (column("id"), column("delivered"), column("status"), column("error"))
 
@@ -166,33 +157,21 @@ def test(session: Session, name: Name) -> None:
 
 
 @command(app, "deliveries")
-def deliveries(session: Session, name: Name, limit: Limit = None) -> None:
+def list_deliveries(session: Session, name: Name, limit: Limit = None) -> None:
     """List what arrived in the last 7 days, newest event first."""
-    session.list(DELIVERIES, path("webhooks", name, "deliveries"), limit)
+    session.list(deliveries.COLUMNS, path("webhooks", name, "deliveries"), limit)
 
 
 @command(app, "dead")
 def dead(session: Session, name: Name, limit: Limit = None) -> None:
     """List what was given up in the last 30 days, newest event first."""
-    session.list(DELIVERIES, path("webhooks", name, "dead"), limit)
+    session.list(deliveries.COLUMNS, path("webhooks", name, "dead"), limit)
 
 
 @command(app, "replay")
-def replay(
-    session: Session,
-    name: Name,
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ID...", help="As `dead` lists them. None: the newest 100.", show_default=False
-        ),
-    ] = None,
-) -> None:
+def replay(session: Session, name: Name, ids: deliveries.Ids = None) -> None:
     """Deliver again what was given up, with the ids that it had."""
-    answer = session.api.post(path("webhooks", name, "replays"), {"ids": ids or []})
-    count = len(answer.document["ids"])
-    waiting = "1 delivery waits" if count == 1 else f"{count} deliveries wait"
-    session.done(f"{waiting} again", ids=answer.document["ids"])
+    deliveries.replay(session, path("webhooks", name, "replays"), ids)
 
 
 def _show_made(session: Session, answer: Answer, name: str) -> None:
