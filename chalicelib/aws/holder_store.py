@@ -27,7 +27,7 @@ class DynamoHolderStore:
 
     def links(self, repositories: Sequence[Repository], digest: Digest) -> list[tuple[Repository, Link]]:
         asked = [(self._tables.links, repository_key(one), digest) for one in repositories]
-        found = self._reads.get_many(asked)
+        found = sorted(self._reads.get_many(asked), key=lambda model: str(model.repository))
         return [(repository_of(model.repository), link_row(model)) for model in found]
 
     def naming(self, repository: Repository, digest: Digest, *, is_manifest: bool) -> Iterator[Naming]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,18 @@ class Engines:
             deployment.prepare()
             self._deployments[backend] = deployment
         return self._deployments[backend]
+
+    @contextmanager
+    def apart(self, backend: str) -> Iterator[Deployment]:
+        """One with a bucket and tables of its own: what reads all of them meets nothing of other tests."""
+        name = f"apart-{secrets.token_hex(4)}"
+        settings = replace(self._settings(backend), bucket=name, table_prefix=f"{name}-")
+        deployment = Deployment(settings)
+        deployment.prepare()
+        yield deployment
+        for model in deployment._tables.stored():
+            deployment.dynamodb.delete_table(TableName=model.Meta.table_name)
+        deployment._s3.delete_bucket(Bucket=name)
 
     def _settings(self, backend: str) -> Settings:
         """Skips the test that asks where the real engine cannot be had."""
@@ -83,7 +97,7 @@ def deployed(backend: str, engines: Engines) -> Iterator[Deployment]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         patch.delenv("AWS_SESSION_TOKEN", raising=False)
         if backend != MOTO:
-            yield engines.deployment(backend)
+            yield stack.enter_context(engines.apart(backend))
             return
         stack.enter_context(mock_aws())
         settings = Settings(

@@ -173,8 +173,7 @@ def _kept(trash: dict[str, Any]) -> list[str]:
 def rows_of(deployment: Deployment, repository: Repository) -> dict[str, Rows]:
     """By table, then by digest, tag, or move; numbers as numbers."""
     found: dict[str, Rows] = {}
-    for table, items in everything(deployment, repository).items():
-        name = table.removeprefix(deployment.settings.table_prefix)
+    for name, items in everything(deployment, repository).items():
         plain = [{key: _value(value) for key, value in item.items()} for item in items]
         key = {"tags": "tag", "history": "move"}.get(name, "digest")
         found[name] = {

@@ -63,7 +63,7 @@ def put_blob(repository: Repository, link: Link) -> tuple[Change, ...]:
 
 
 def everything(deployment: Deployment, repository: Repository) -> dict[str, list[Any]]:
-    """Every row of the repository and of its account's blobs and usage, as the engine has it."""
+    """Rows of the repository, and of its account's blobs and usage, by the table's name without prefix."""
     tables = deployment._tables
     keys = {
         tables.manifests: ("repository", repository_key(repository)),
@@ -76,7 +76,8 @@ def everything(deployment: Deployment, repository: Repository) -> dict[str, list
         tables.history: ("repository", repository_key(repository)),
         tables.usage: ("account", repository.account),
     }
-    return {model.Meta.table_name: _query(model, *key) for model, key in keys.items()}
+    prefix = deployment.settings.table_prefix
+    return {model.Meta.table_name.removeprefix(prefix): _query(model, *key) for model, key in keys.items()}
 
 
 def buried(deployment: Deployment) -> set[str]:

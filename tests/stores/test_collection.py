@@ -337,7 +337,7 @@ def test_collectors_race(
     late_on_engines: Deployment, repository: Repository, racer: Racer, wait: int
 ) -> None:
     deployment = late_on_engines
-    for attempt in range(3):
+    for attempt in range(2):
         contents = [f"{attempt} {number} {repository.name}".encode() for number in range(4)]
         _publish(deployment, repository, contents)
         pass_time(deployment, DAY + 1)

@@ -394,7 +394,7 @@ def test_link_and_blob_are_counted_apart(deployment: Deployment, repository: Rep
     assert found.idle, "something was taken away"
     assert replace(found, idle=0) == replace(link, references=2)
     assert links.blob(repository.account, D) == replace(link, references=3)
-    (row,) = everything(deployment, repository)["ccr-blobs"]
+    (row,) = everything(deployment, repository)["blobs"]
     assert row["links"] == {"N": "3"}
 
 
@@ -470,14 +470,14 @@ def test_every_refused_change_is_named(deployment: Deployment, repository: Repos
 def test_transaction_of_the_limit_is_written_whole(deployment: Deployment, repository: Repository) -> None:
     changes = [PutLink(repository, a_link()) for _ in range(TRANSACTION_LIMIT)]
     assert deployment.services.blobs.transactions.write(changes) == []
-    assert len(everything(deployment, repository)["ccr-links"]) == TRANSACTION_LIMIT
+    assert len(everything(deployment, repository)["links"]) == TRANSACTION_LIMIT
 
 
 def test_transaction_of_the_limit_is_refused_whole(deployment: Deployment, repository: Repository) -> None:
     changes: list[Change] = [PutLink(repository, a_link()) for _ in range(TRANSACTION_LIMIT - 1)]
     last = CountLink(repository, a_digest(), 1)
     assert deployment.services.blobs.transactions.write([*changes, last]) == [last]
-    assert everything(deployment, repository)["ccr-links"] == []
+    assert everything(deployment, repository)["links"] == []
 
 
 def test_direct_upload_ends_only_for_the_verifier_that_has_it(
