@@ -17,7 +17,7 @@ run: $(VENV)/local.stamp ## serve a registry on 127.0.0.1:5000 (CCR_PORT, CCR_HO
 	@CCR_ENGINES=$(ENGINES) exec $(BIN)/python -m ccr run
 
 test: $(VENV)/dev.stamp .venv-templates/stamp ## run every test that this machine can; the rest skips with its reason
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev.stamp ## ruff, mypy, import contracts, generated documents
 	$(BIN)/ruff check .

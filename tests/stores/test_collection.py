@@ -331,13 +331,16 @@ def _delete(deployment: Deployment, repository: Repository, contents: Sequence[b
     return None
 
 
+ROUNDS = 2
+
+
 @pytest.mark.parametrize("racer", [_publish, _mount, _push, _delete])
 @pytest.mark.parametrize("wait", [0, 3601], ids=["links are due", "blobs are due"])
 def test_collectors_race(
     late_on_engines: Deployment, repository: Repository, racer: Racer, wait: int
 ) -> None:
     deployment = late_on_engines
-    for attempt in range(2):
+    for attempt in range(ROUNDS):
         contents = [f"{attempt} {number} {repository.name}".encode() for number in range(4)]
         _publish(deployment, repository, contents)
         pass_time(deployment, DAY + 1)
@@ -353,7 +356,7 @@ def test_collectors_race(
     other = Repository(repository.account, f"{repository.name}-other")
     assert not broken(deployment, [repository, other])
     stored = used(deployment, repository)
-    assert stored == (sum(map(len, contents)) * 3 if racer is _push else 0)
+    assert stored == (sum(map(len, contents)) * ROUNDS if racer is _push else 0)
 
 
 def test_collectors_race_a_deletion(late_on_engines: Deployment, repository: Repository) -> None:
