@@ -79,7 +79,7 @@ class Engines:
         if name not in self._running and start is not None:
             try:
                 engine = start()
-                self._stack.callback(engine.stop)
+                self._stack.callback(_killed, engine)
                 self._running[name] = engine
             except EngineError as error:
                 self._running[name] = error
@@ -87,6 +87,12 @@ class Engines:
         if isinstance(running, EngineError):
             raise running
         return running.endpoint
+
+
+def _killed(engine: Engine) -> None:
+    """Nobody reads what it holds."""
+    engine.process.kill()
+    engine.process.wait()
 
 
 @contextmanager

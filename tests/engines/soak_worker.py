@@ -51,7 +51,7 @@ def shorten() -> None:
     uploads.LEASE_SECONDS = 5  # type: ignore[misc]
 
 
-def deployment_of(s3: str, dynamodb: str) -> Deployment:
+def deployment_of(s3: str, dynamodb: str, clock: Callable[[], float] = time.time) -> Deployment:
     shorten()
     settings = Settings(
         token_keys=(b"key of the tests".ljust(32),),
@@ -60,7 +60,7 @@ def deployment_of(s3: str, dynamodb: str) -> Deployment:
         dynamodb_endpoint=dynamodb,
         grace_seconds=GRACE,
     )
-    deployment = Deployment(settings)
+    deployment = Deployment(settings, clock)
     trash = replace(deployment.trash, terms=lambda _: Terms(TRASH_SECONDS))
     manifests = replace(deployment.services.manifests, trash=trash)
     deployment.services = replace(deployment.services, manifests=manifests)
