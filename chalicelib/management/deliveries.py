@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BaseModel, Field, StringConstraints
 
 from chalicelib.events.dead import REPLAY_LIMIT
-from chalicelib.events.stores import Delivery
+from chalicelib.events.stores import Delivery, Queues
 from chalicelib.management.forms import EVENT_CURSOR, EVENT_ID
 from chalicelib.management.models import Strict
 from chalicelib.management.paging import Page
@@ -18,7 +18,7 @@ from chalicelib.management.services import moment
 Cursor = Annotated[str, Query(max_length=64, pattern=EVENT_CURSOR)]
 EventId = Annotated[str, StringConstraints(pattern=EVENT_ID)]
 # Of a target: few have more with something in them.
-LANES_LOOKED_AT = 100
+_LANES_LOOKED_AT: Final = 100
 
 
 class DeliveryOut(BaseModel):
@@ -41,6 +41,12 @@ class ReplayIn(Strict):
 
 class ReplayOut(BaseModel):
     ids: list[str] = Field(description="those that are delivered again, with the ids that they had")
+
+
+def backlog(queues: Queues, target: str) -> tuple[int, int]:
+    """How many events wait for it, and in how many lanes the next has failed; of 100 lanes at the most."""
+    lanes = queues.waiting(target, _LANES_LOOKED_AT)
+    return sum(pending for _, pending, _, _ in lanes), sum(failures > 0 for _, _, failures, _ in lanes)
 
 
 def page(found: list[Delivery], limit: int) -> Page[DeliveryOut]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from chalicelib.events.dead import DeadDeliveries
 from chalicelib.events.drain import BUS
-from chalicelib.management.deliveries import LANES_LOOKED_AT, Cursor, DeliveryOut, ReplayIn, ReplayOut, page
+from chalicelib.management.deliveries import Cursor, DeliveryOut, ReplayIn, ReplayOut, backlog, page
 from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.services import answered, caller_of, services_of
 from chalicelib.management.tenancy import require
@@ -25,12 +25,9 @@ class EventBusOut(BaseModel):
 @router.get("/event-bus", tags=["event-bus"])
 def describe_event_bus() -> EventBusOut:
     """What waits for it."""
-    lanes = _dead().queues.waiting(BUS, LANES_LOOKED_AT)
-    return EventBusOut(
-        name=services_of(router.context).event_bus or None,
-        waiting=sum(pending for _, pending, _, _ in lanes),
-        failing=sum(failures > 0 for _, _, failures, _ in lanes),
-    )
+    waiting, failing = backlog(_dead().queues, BUS)
+    name = services_of(router.context).event_bus or None
+    return EventBusOut(name=name, waiting=waiting, failing=failing)
 
 
 @router.get("/event-bus/dead", tags=["event-bus"])

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from chalicelib.events.stores import Webhook
 from chalicelib.events.webhook_desk import Change, WebhookDesk
 from chalicelib.identity.roles import EVERY_PROJECT, WRITE_PROJECT
-from chalicelib.management.deliveries import LANES_LOOKED_AT, Cursor, DeliveryOut, ReplayIn, ReplayOut, page
+from chalicelib.management.deliveries import Cursor, DeliveryOut, ReplayIn, ReplayOut, backlog, page
 from chalicelib.management.forms import NAME
 from chalicelib.management.paging import Page, PageLimit
 from chalicelib.management.services import Caller, answered, caller_of, moment, pages, services_of
@@ -145,7 +145,7 @@ def _change(asked: WebhookIn | WebhookChange) -> Change:
 
 def _webhook(desk: WebhookDesk, webhook: Webhook) -> WebhookOut:
     now = desk.clock()
-    waiting = desk.queues.waiting(webhook.key, LANES_LOOKED_AT)
+    waiting, failing = backlog(desk.queues, webhook.key)
     return WebhookOut(
         name=webhook.name,
         url=webhook.url,
@@ -158,8 +158,8 @@ def _webhook(desk: WebhookDesk, webhook: Webhook) -> WebhookOut:
             for one in webhook.secrets
             if one.expires is None or one.expires > now
         ],
-        waiting=sum(pending for _, pending, _, _ in waiting),
-        failing=sum(failures > 0 for _, _, failures, _ in waiting),
+        waiting=waiting,
+        failing=failing,
         created=moment(webhook.created),
         created_by=webhook.created_by,
     )
