@@ -16,12 +16,7 @@ def test_a_deployment_without_a_bus_has_nothing_waiting_and_nothing_dead(termina
 
 
 def test_others_are_told_that_it_takes_an_operator(terminal: Terminal, project: str, dev: str) -> None:
-    made = terminal.ask("credential", "rotate", dev)
-    terminal.environ |= {
-        "CCR_USERNAME": dev,
-        "CCR_PASSWORD": made["secret"],
-        "CCR_URL": terminal.registry.url,
-    }
+    terminal.log_in(dev, terminal.ask("credential", "rotate", dev)["secret"], "robot")
     for command in ("status", "dead", "replay"):
         refused = terminal.try_ccr("event-bus", command)
         assert refused.exit_code == 4

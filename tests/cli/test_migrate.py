@@ -24,9 +24,7 @@ def test_a_run_begins_no_sooner_than_older_code_has_ended(terminal: Terminal) ->
 
 
 def test_others_are_told_that_it_takes_an_operator(terminal: Terminal, project: str, dev: str) -> None:
-    made = terminal.ask("credential", "rotate", dev)
-    other = {"CCR_USERNAME": dev, "CCR_PASSWORD": made["secret"], "CCR_URL": terminal.registry.url}
-    terminal.environ |= other
+    terminal.log_in(dev, terminal.ask("credential", "rotate", dev)["secret"], "robot")
     for command in ("status", "run"):
         refused = terminal.try_ccr("migrate", command)
         assert refused.exit_code == 4

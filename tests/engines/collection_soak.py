@@ -42,6 +42,7 @@ from tests.engines.soak_worker import (
     work,
 )
 from tests.stores.invariants import broken
+from tests.stores.late import Late, pass_time
 
 CREW = {COLLECTOR: 4, PUSHER: 8, DELETER: 2}
 BACKENDS = {"embedded": EMBEDDED, "real": REAL}
@@ -75,21 +76,10 @@ def _forking() -> Any:
 
 
 @dataclass
-class Clock:
-    """That of the machine, and so much later as nobody has to wait for."""
-
-    ahead: float = 0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
-
-
-@dataclass
 class Soak:
     """`folder` holds a log for each worker, which outlives it: a line before and after each change."""
 
     deployment: Deployment
-    clock: Clock
     folder: Path
     seed: int
     findings: Findings = field(default_factory=Findings)
@@ -166,18 +156,18 @@ class Soak:
 
     def _settle(self) -> None:
         """Nobody is there any more: what was left half way goes once it is old enough."""
-        self.clock.ahead += max(GRACE, SESSION_SECONDS, URL_SECONDS) + 6
+        pass_time(self.deployment, max(GRACE, SESSION_SECONDS, URL_SECONDS) + 6)
         for _ in range(6):
             self.findings.freed.add(self._collected())
-            self.clock.ahead += URL_SECONDS + 1
-        report = self.deployment.sweeper.run(self.clock() + 3600)
+            pass_time(self.deployment, URL_SECONDS + 1)
+        report = self.deployment.sweeper.run(self.deployment.clock() + 3600)
         assert report.is_complete
         self.findings.violations += [f"{key} is missing in S3" for key in report.missing]
-        self.clock.ahead += 1
+        pass_time(self.deployment, 1)
         self.findings.freed.add(self._collected())
 
     def _collected(self) -> Freed:
-        report = self.deployment.collector.run(self.clock() + 3600)
+        report = self.deployment.collector.run(self.deployment.clock() + 3600)
         if report.failures or not report.is_complete:
             self.findings.violations.append(f"{report.failures} steps of a quiet collection failed")
         return report.total
@@ -250,11 +240,10 @@ def soaking(backend: str, folder: Path, seed: int) -> Iterator[Soak]:
             logs = folder / "logs"
             logs.mkdir()
             settings = prepared.settings
-            clock = Clock()
-            deployment = deployment_of(settings.s3_endpoint, settings.dynamodb_endpoint, clock)
+            deployment = deployment_of(settings.s3_endpoint, settings.dynamodb_endpoint, Late())
             deployment.quota.usage(ACCOUNT)
             sweep.OLD_SECONDS = 0  # type: ignore[misc]
-            yield Soak(deployment, clock, logs, seed)
+            yield Soak(deployment, logs, seed)
     finally:
         sweep.OLD_SECONDS, uploads.SESSION_SECONDS, uploads.LEASE_SECONDS = kept  # type: ignore[misc]
         os.environ.clear()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 import pytest
 
 from tests.access.caller import Caller
 from tests.management.direct_client import House
+from tests.management.test_removed_policies import RULES, Place
 
-IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
-RULES: Final = {"rules": [{"name": "old", "action": "expire-untagged", "priority": 1, "after": "7d"}]}
 KINDS: Final = [
     ("/policies/{scope}/immutable-tags", "/policies/{scope}/immutable-tags", {"patterns": ["v*"]}),
     ("/policies/{scope}/retention", "/policies/{scope}/retention", {"days": 3}),
@@ -27,12 +25,9 @@ def owner(house: House) -> Caller:
 @pytest.fixture
 def registry(owner: Caller) -> str:
     """One of its own, with a repository `app`."""
-    name = f"place-{os.urandom(4).hex()}"
-    assert owner.api("POST", "/registries", {"name": name, "project": "default"}).status == 201
-    raw = b'{"schemaVersion":2,"mediaType":"%s"}' % IMAGE.encode()
-    answer = owner.v2("PUT", f"/v2/{name}/app/manifests/v1", body=raw, content_type=IMAGE)
-    assert answer.status == 201
-    return name
+    place = Place(owner.deployment, owner)
+    place.push()
+    return place.name
 
 
 @pytest.mark.parametrize(("of_registry", "of_repository", "document"), KINDS)
@@ -51,7 +46,8 @@ def test_a_policy_is_fetched_and_put_back(
     assert own == {**inherited, "scope": f"{registry}/app", "inherited": False}
 
 
-@pytest.mark.parametrize("path", [kind[0] for kind in KINDS])
-def test_what_it_does_not_know_is_still_refused(owner: Caller, registry: str, path: str) -> None:
-    (document,) = (kind[2] for kind in KINDS if kind[0] == path)
+@pytest.mark.parametrize(("path", "document"), [(path, document) for path, _, document in KINDS])
+def test_what_it_does_not_know_is_still_refused(
+    owner: Caller, registry: str, path: str, document: dict[str, Any]
+) -> None:
     assert owner.api("PUT", path.format(scope=registry), {**document, "scoped": "x"}).status == 422

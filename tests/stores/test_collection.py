@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,6 +25,7 @@ from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
 from tests.stores import rows
 from tests.stores.invariants import broken
+from tests.stores.late import Late, pass_time
 from tests.stores.race import race
 from tests.stores.rows import put_blob, write
 
@@ -33,16 +33,7 @@ DAY = 24 * 3600
 FOREVER = 10.0**12
 EMPTY_RUN = 16 * 6
 CALLS_FOR_FIFTY = 65
-
-
-class Late:
-    """The deployment's clock, ahead of the real one."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
+ROUNDS = 2
 
 
 @pytest.fixture
@@ -58,11 +49,6 @@ def late_on_engines(on_engines: Deployment) -> Deployment:
 @pytest.fixture
 def late_on_weed(on_weed: Deployment) -> Deployment:
     return Deployment(on_weed.settings, clock=Late())
-
-
-def pass_time(deployment: Deployment, seconds: float) -> None:
-    clock: Any = deployment.clock
-    clock.ahead += seconds
 
 
 def upload(deployment: Deployment, repository: Repository, content: bytes) -> Digest:
@@ -329,9 +315,6 @@ def _delete(deployment: Deployment, repository: Repository, contents: Sequence[b
         with suppress(RegistryError):
             deployment.services.blobs.delete(repository, Digest.of(content))
     return None
-
-
-ROUNDS = 2
 
 
 @pytest.mark.parametrize("racer", [_publish, _mount, _push, _delete])

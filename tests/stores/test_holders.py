@@ -12,7 +12,8 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.manifest import OCI_IMAGE, OCI_INDEX, parse_manifest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
-from tests.stores.test_collection import DAY, collect, contents_of, late, pass_time, put_image, upload
+from tests.stores.late import pass_time
+from tests.stores.test_collection import DAY, collect, contents_of, late, put_image, upload
 
 __all__ = ["late"]
 

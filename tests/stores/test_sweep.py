@@ -16,7 +16,8 @@ from chalicelib.spec.digest import Digest
 from chalicelib.spec.manifest import OCI_IMAGE, parse_manifest
 from chalicelib.spec.reference import Repository
 from chalicelib.wiring import Deployment
-from tests.stores.test_collection import Late, document, pass_time, put_image, upload
+from tests.stores.late import Late, pass_time
+from tests.stores.test_collection import document, put_image, upload
 
 FOREVER = 10.0**12
 

@@ -71,19 +71,18 @@ def test_a_deleted_image_comes_back_though_the_repository_has_lost_its_blobs(reg
 
 def test_a_manifest_beyond_one_transaction_and_one_row_comes_back(racing: Registry) -> None:
     """On engines alone: moto copies its tables at each transaction, and this one takes hundreds."""
-    registry = racing
     layers = [os.urandom(8) for _ in range(LARGE)]
     document = content.image(*layers, annotations={"large": "x" * 220_000})
     for blob in document.blobs:
-        registry.push_blob(blob)
-    registry.push(document, "v1")
-    registry.delete_manifest(document.digest)
-    assert state(registry, document.digest) == (False, True)
-    registry.deployment.undo.restore(registry.repository, Digest(document.digest))
-    assert registry.deployment.services.manifests.get(registry.repository, "v1").raw == document.raw
-    assert kept_of(registry, document) == [0] * len(document.blobs)
-    assert state(registry, document.digest) == (True, False)
-    assert not broken(registry.deployment, [registry.repository])
+        racing.push_blob(blob)
+    racing.push(document, "v1")
+    racing.delete_manifest(document.digest)
+    assert state(racing, document.digest) == (False, True)
+    racing.deployment.undo.restore(racing.repository, Digest(document.digest))
+    assert racing.deployment.services.manifests.get(racing.repository, "v1").raw == document.raw
+    assert kept_of(racing, document) == [0] * len(document.blobs)
+    assert state(racing, document.digest) == (True, False)
+    assert not broken(racing.deployment, [racing.repository])
 
 
 def test_an_index_comes_back_with_children_deleted_after_it(registry: Registry) -> None:
